@@ -1,0 +1,36 @@
+"""Every limit on what one request may take, each with its unit.
+
+They protect a shared machine (two cores, 16 GB) against a request that would hold it for many minutes, and a person
+against waiting for a result that cannot be good. Going over one raises :class:`zipper.errors.LimitError`.
+"""
+
+# Audio in
+MAX_AUDIO_SECONDS = 15 * 60.0  # s, longest recording that is transcribed
+MIN_AUDIO_SECONDS = 0.1  # s, shorter than the shortest word; 2 speech tokens
+MAX_FILE_BYTES = 512 * 1024**2  # bytes, a file read from disk: 15 minutes of 24-bit stereo at 96 kHz
+MAX_UPLOAD_BYTES = 30 * 1000**2  # bytes, a file that arrives through the app
+MAX_CHANNELS = 64  # channels of one recording, mixed down to one
+MIN_SAMPLE_RATE = 4_000  # Hz, half a telephone's
+MAX_SAMPLE_RATE = 768_000  # Hz, beyond any recorder
+
+# Windows: long audio is cut at pauses into passages of at most this length
+MAX_WINDOW_SECONDS = 20.0  # s, longest passage that the towers see at once
+MIN_WINDOW_SECONDS = 5.0  # s, no cut is looked for earlier than this after the last one
+
+# Text in
+MAX_TEXT_CHARACTERS = 2_000  # characters of one request for speech, as typed
+MAX_SENTENCE_CHARACTERS = 240  # characters of one generated passage, after numbers are written out
+
+# Tokens out
+MAX_TEXT_TOKENS_PER_SECOND = 12.0  # text tokens per second of speech; fast talkers reach 7
+EXTRA_TEXT_TOKENS = 12  # text tokens on top, for very short recordings
+MAX_SPEECH_SECONDS_PER_CHARACTER = 0.16  # s of speech per character; slow readers reach 0.11
+EXTRA_SPEECH_SECONDS = 2.0  # s of speech on top, for very short texts
+MAX_COMPLETION_TOKENS = 400  # tokens continued by one unimodal completion
+
+# Time
+MAX_PASSAGE_SECONDS = 120.0  # s of wall clock for one passage
+MAX_REQUEST_SECONDS = 900.0  # s of wall clock for one request, all passages together
+
+# Memory
+MAX_ATTENTION_CELLS = 64_000_000  # weights in one merged attention array, 128 MB in half precision

@@ -1,0 +1,1 @@
+"""Text side: subword tokenizer, and writing numbers and abbreviations out before synthesis."""

@@ -1,0 +1,1 @@
+"""The network: two decoder towers, the zips between them, generation, and checkpoints."""

@@ -1,0 +1,84 @@
+"""Towers and whole models on disk: config.json beside model.safetensors."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from zipper.errors import StorageError, WeightsError
+from zipper.model.config import TowerConfig
+from zipper.model.tower import Tower
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+
+
+def save_tower(tower: Tower, folder: str | os.PathLike[str]) -> None:
+    """Write a lone tower. Raises StorageError when the disk refuses."""
+    _save(tower, tower.config.to_dict(), Path(folder))
+
+
+def load_tower(folder: str | os.PathLike[str]) -> Tower:
+    """Read a lone tower, in evaluation mode. Raises WeightsError or ConfigError."""
+    tower = Tower(TowerConfig.from_dict(read_json(Path(folder) / CONFIG_FILE)))
+    fill(tower, read_tensors(Path(folder) / WEIGHTS_FILE))
+    return tower.eval()
+
+
+def _save(module: nn.Module, config: dict[str, Any], folder: Path) -> None:
+    """Write both files under temporary names first, so a full disk leaves the old ones intact."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    weights, settings = folder / WEIGHTS_FILE, folder / CONFIG_FILE
+    new_weights = weights.with_name(weights.name + ".new")
+    new_settings = settings.with_name(settings.name + ".new")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, new_weights)
+        new_settings.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        new_weights.replace(weights)
+        new_settings.replace(settings)
+    except (OSError, SafetensorError) as error:
+        for path in (new_weights, new_settings):
+            path.unlink(missing_ok=True)
+        raise StorageError(f"The model could not be saved in {folder}: {error}.") from error
+
+
+def read_json(path: Path) -> Any:
+    """Parsed JSON of a file. Raises WeightsError when it is missing or is not JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise WeightsError(f"The model's {path.name} cannot be read at {path}.") from error
+    except ValueError as error:
+        raise WeightsError(f"{path} is not valid JSON.") from error
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Tensors of a safetensors file, on the CPU. Raises WeightsError when missing or corrupt."""
+    try:
+        return load_file(path)
+    except OSError as error:
+        raise WeightsError(f"The model's weights cannot be read at {path}.") from error
+    except SafetensorError as error:
+        raise WeightsError(f"The weights in {path} are corrupt.") from error
+
+
+def fill(module: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Copy tensors into a module of exactly the same names and shapes. Raises WeightsError."""
+    expected = module.state_dict()
+    if expected.keys() != tensors.keys():
+        names = sorted(expected.keys() ^ tensors.keys())
+        raise WeightsError(f"The weights do not fit the config: {len(names)} names differ, first {names[0]}.")
+    for name, tensor in tensors.items():
+        if tensor.shape != expected[name].shape:
+            found, wanted = tuple(tensor.shape), tuple(expected[name].shape)
+            raise WeightsError(f"The weights do not fit the config: {name} is {found}, not {wanted}.")
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise WeightsError(f"The weights are damaged: {name} holds values that are not finite.")
+    module.load_state_dict(tensors)

@@ -1,0 +1,197 @@
+"""Sizes of the towers and of the zips between them, as frozen dataclasses that travel as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar, get_type_hints
+
+from zipper.errors import ConfigError
+
+Modality = Literal["text", "speech"]
+MODALITIES: tuple[Modality, Modality] = ("text", "speech")
+
+_Config = TypeVar("_Config", bound="TowerConfig | ZipConfig")
+
+
+def other(modality: Modality) -> Modality:
+    """The modality on the other side of the zip."""
+    return "speech" if modality == "text" else "text"
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ConfigError(message)
+
+
+def _check_fields(config: TowerConfig | ZipConfig) -> None:
+    """Every field has its declared type, so that a wrong JSON value fails here and not inside torch."""
+    hints = get_type_hints(type(config))
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if hints[field.name] is int:
+            fits = isinstance(value, int) and not isinstance(value, bool)
+        elif hints[field.name] is float:
+            fits = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        else:
+            fits = isinstance(value, str)
+        _require(fits, f"{type(config).__name__}.{field.name} cannot be {value!r}.")
+
+
+def _from_mapping(kind: type[_Config], data: object) -> _Config:
+    """Build a config from parsed JSON; unknown or missing keys raise ConfigError."""
+    name = kind.__name__
+    if not isinstance(data, Mapping):
+        raise ConfigError(f"{name} must be a JSON object, not {type(data).__name__}.")
+    fields = dataclasses.fields(kind)
+    unknown = sorted(set(data) - {field.name for field in fields})
+    _require(not unknown, f"{name} has unknown keys: {', '.join(map(str, unknown))}.")
+    required = {field.name for field in fields if field.default is dataclasses.MISSING}
+    missing = sorted(required - set(data))
+    _require(not missing, f"{name} lacks keys: {', '.join(missing)}.")
+    return kind(**data)
+
+
+@dataclass(frozen=True)
+class TowerConfig:
+    """One decoder tower. Heads are `width // heads` wide and must be even for rotary positions."""
+
+    vocab_size: int
+    width: int
+    depth: int
+    heads: int
+    kv_heads: int
+    ff_width: int
+    begin_id: int
+    end_id: int
+    rope_base: float = 10000.0
+    norm_eps: float = 1e-5
+
+    def __post_init__(self) -> None:
+        _check_fields(self)
+        for name in ("vocab_size", "width", "depth", "heads", "kv_heads", "ff_width"):
+            _require(getattr(self, name) >= 1, f"TowerConfig.{name} must be at least 1.")
+        _require(self.width % self.heads == 0, f"Width {self.width} does not divide into {self.heads} heads.")
+        _require(self.head_width % 2 == 0, f"Heads of {self.head_width} are odd; rotary positions need even.")
+        _require(
+            self.heads % self.kv_heads == 0,
+            f"{self.heads} query heads cannot share {self.kv_heads} key heads evenly.",
+        )
+        for name in ("begin_id", "end_id"):
+            inside = 0 <= getattr(self, name) < self.vocab_size
+            _require(inside, f"TowerConfig.{name} lies outside the vocabulary of {self.vocab_size}.")
+        _require(self.begin_id != self.end_id, "TowerConfig.begin_id and end_id must differ.")
+        _require(self.rope_base > 1, "TowerConfig.rope_base must be above 1.")
+        _require(self.norm_eps > 0, "TowerConfig.norm_eps must be positive.")
+
+    @property
+    def head_width(self) -> int:
+        """Width of one attention head."""
+        return self.width // self.heads
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: object) -> TowerConfig:
+        """Inverse of to_dict. Raises ConfigError on unknown, missing or impossible values."""
+        return _from_mapping(cls, data)
+
+
+@dataclass(frozen=True)
+class ZipConfig:
+    """Where the towers are zipped and how the cross-attention sees time.
+
+    The n-th zip point lies after block n * text_interval of the text tower and n * speech_interval of
+    the speech tower. With positions="rotary" queries and keys are rotated by their time in seconds:
+    index within the segment times seconds per token.
+    """
+
+    text_interval: int
+    speech_interval: int
+    heads: int
+    positions: Literal["none", "rotary"] = "none"
+    text_seconds_per_token: float = 0.2
+    speech_seconds_per_token: float = 0.04
+
+    def __post_init__(self) -> None:
+        _check_fields(self)
+        for name in ("text_interval", "speech_interval", "heads"):
+            _require(getattr(self, name) >= 1, f"ZipConfig.{name} must be at least 1.")
+        _require(self.positions in ("none", "rotary"), f"ZipConfig.positions cannot be {self.positions!r}.")
+        for name in ("text_seconds_per_token", "speech_seconds_per_token"):
+            _require(getattr(self, name) > 0, f"ZipConfig.{name} must be positive.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: object) -> ZipConfig:
+        """Inverse of to_dict. Raises ConfigError on unknown, missing or impossible values."""
+        return _from_mapping(cls, data)
+
+
+@dataclass(frozen=True)
+class ZipperConfig:
+    """Two towers and the zips between them."""
+
+    text: TowerConfig
+    speech: TowerConfig
+    zip: ZipConfig
+
+    def __post_init__(self) -> None:
+        text_points = _points(self.text.depth, self.zip.text_interval)
+        speech_points = _points(self.speech.depth, self.zip.speech_interval)
+        _require(
+            text_points == speech_points,
+            f"The intervals give {text_points} zip points in the text tower and {speech_points} in the"
+            " speech tower; they must agree.",
+        )
+        _require(text_points >= 1, "The intervals leave no zip point before the last block.")
+        for name, tower in (("text", self.text), ("speech", self.speech)):
+            width, heads = tower.width, self.zip.heads
+            _require(width % heads == 0, f"The {name} width {width} does not divide into {heads} zip heads.")
+            rotary_fits = self.zip.positions == "none" or (width // heads) % 2 == 0
+            _require(rotary_fits, f"Rotary zip heads in the {name} tower must have an even width.")
+
+    @property
+    def zip_points(self) -> int:
+        """Number of zip points."""
+        return _points(self.text.depth, self.zip.text_interval)
+
+    def tower(self, modality: Modality) -> TowerConfig:
+        """The tower of a modality."""
+        return self.text if modality == "text" else self.speech
+
+    def interval(self, modality: Modality) -> int:
+        """Blocks of a modality's tower between two zip points."""
+        return self.zip.text_interval if modality == "text" else self.zip.speech_interval
+
+    def seconds_per_token(self, modality: Modality) -> float:
+        """Time that one token stands for in the rotary positions of the zips, in seconds."""
+        zips = self.zip
+        return zips.text_seconds_per_token if modality == "text" else zips.speech_seconds_per_token
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: object) -> ZipperConfig:
+        """Inverse of to_dict. Raises ConfigError on unknown, missing or impossible values."""
+        if not isinstance(data, Mapping) or set(data) != {"text", "speech", "zip"}:
+            raise ConfigError("ZipperConfig must be a JSON object with exactly text, speech and zip.")
+        return cls(
+            TowerConfig.from_dict(data["text"]),
+            TowerConfig.from_dict(data["speech"]),
+            ZipConfig.from_dict(data["zip"]),
+        )
+
+
+def _points(depth: int, interval: int) -> int:
+    """Zip points in a tower: one after every `interval` blocks, none after the last block."""
+    return (depth - 1) // interval

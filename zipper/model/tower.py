@@ -1,0 +1,157 @@
+"""A decoder-only tower in the Llama family, run whole or block by block.
+
+Shapes: B batch, T tokens in this call, S tokens in all (cached ones and these), C width, H heads,
+K key heads, D head width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zipper.model.cache import LayerCache, TowerCache
+from zipper.model.config import TowerConfig
+
+INIT_STD = 0.02
+
+Rotation = tuple[Tensor, Tensor]
+
+
+def rotation(angles: Tensor) -> Rotation:
+    """Cosines and sines (..., 1, D/2) of angles (..., D/2), ready for heads laid out (..., H, D)."""
+    angles = angles.unsqueeze(-2)
+    return angles.cos(), angles.sin()
+
+
+def rotate(x: Tensor, turn: Rotation) -> Tensor:
+    """Rotate heads x (B, T, H, D): the first half of D is paired with the second, as Llama does."""
+    cos, sin = turn[0].to(x.dtype), turn[1].to(x.dtype)
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
+
+
+class RMSNorm(nn.Module):
+    """Root-mean-square normalisation with a learned scale and no bias."""
+
+    def __init__(self, width: int, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., C) -> (..., C)"""
+        return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
+
+
+class Attention(nn.Module):
+    """Causal self-attention with rotary positions and grouped key heads."""
+
+    def __init__(self, config: TowerConfig) -> None:
+        super().__init__()
+        self.heads, self.kv_heads, self.head_width = config.heads, config.kv_heads, config.head_width
+        self.qkv = nn.Linear(config.width, (self.heads + 2 * self.kv_heads) * self.head_width, bias=False)
+        self.out = nn.Linear(config.width, config.width, bias=False)
+
+    def forward(self, x: Tensor, turn: Rotation, cache: LayerCache | None) -> Tensor:
+        """(B, T, C) -> (B, T, C); the cache, if any, gains T positions."""
+        batch, count, width = x.shape
+        heads = self.qkv(x).view(batch, count, -1, self.head_width)  # (B, T, H + 2K, D)
+        turned, v = heads.split((self.heads + self.kv_heads, self.kv_heads), dim=2)
+        turned = rotate(turned, turn).transpose(1, 2)  # (B, H + K, T, D)
+        q, k = turned.split((self.heads, self.kv_heads), dim=1)
+        v = v.transpose(1, 2)
+        if cache is not None:
+            k, v = cache.append(k, v)  # (B, K, S, D)
+        past = k.shape[2] - count
+        mask = None
+        if past and count > 1:
+            mask = torch.ones(count, k.shape[2], dtype=torch.bool, device=x.device).tril(past)
+        out = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=mask, is_causal=past == 0, enable_gqa=self.heads != self.kv_heads
+        )
+        return cast(Tensor, self.out(out.transpose(1, 2).reshape(batch, count, width)))
+
+
+class FeedForward(nn.Module):
+    """SwiGLU: down(silu(gate(x)) * up(x)), gate and up in one matrix."""
+
+    def __init__(self, config: TowerConfig) -> None:
+        super().__init__()
+        self.gate_up = nn.Linear(config.width, 2 * config.ff_width, bias=False)
+        self.down = nn.Linear(config.ff_width, config.width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, C) -> (B, T, C)"""
+        gate, up = self.gate_up(x).chunk(2, dim=-1)
+        return cast(Tensor, self.down(F.silu(gate) * up))
+
+
+class Block(nn.Module):
+    """One pre-norm layer: attention, then feed-forward, each added to its input."""
+
+    def __init__(self, config: TowerConfig) -> None:
+        super().__init__()
+        self.attention_norm = RMSNorm(config.width, config.norm_eps)
+        self.attention = Attention(config)
+        self.ff_norm = RMSNorm(config.width, config.norm_eps)
+        self.ff = FeedForward(config)
+
+    def forward(self, h: Tensor, turn: Rotation, cache: LayerCache | None = None) -> Tensor:
+        """Hidden states (B, T, C) -> (B, T, C)."""
+        h = h + self.attention(self.attention_norm(h), turn, cache)
+        return h + cast(Tensor, self.ff(self.ff_norm(h)))
+
+
+class Tower(nn.Module):
+    """Decoder of one modality; its softmax is tied to its own embedding.
+
+    Batches are padded on the right: attention is causal, so padding never reaches an earlier token.
+    """
+
+    def __init__(self, config: TowerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = nn.Embedding(config.vocab_size, config.width)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
+        self.norm = RMSNorm(config.width, config.norm_eps)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """Normal weights; the outputs into the residual stream are smaller the deeper the tower."""
+        nn.init.normal_(self.embedding.weight, std=INIT_STD)
+        for name, weight in self.blocks.named_parameters():
+            if weight.dim() == 2:
+                residual = name.endswith(("attention.out.weight", "ff.down.weight"))
+                scale = 1 / math.sqrt(2 * self.config.depth) if residual else 1.0
+                nn.init.normal_(weight, std=INIT_STD * scale)
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """Token ids (B, T) -> embeddings (B, T, C)."""
+        return cast(Tensor, self.embedding(ids))
+
+    def rotation(self, start: int, count: int) -> Rotation:
+        """Rotation of positions start .. start + count - 1, to be shared by all blocks; (T, 1, D/2) each."""
+        device, half = self.embedding.weight.device, self.config.head_width // 2
+        exponents = torch.arange(half, dtype=torch.float32, device=device) / half
+        positions = torch.arange(start, start + count, dtype=torch.float32, device=device)
+        return rotation(positions[:, None] * self.config.rope_base**-exponents)
+
+    def run(self, h: Tensor, first: int, last: int, turn: Rotation, cache: TowerCache | None = None) -> Tensor:
+        """Blocks first .. last - 1 on hidden states (B, T, C) -> (B, T, C)."""
+        for index in range(first, last):
+            h = self.blocks[index](h, turn, cache.layers[index] if cache is not None else None)
+        return h
+
+    def logits(self, h: Tensor) -> Tensor:
+        """Hidden states after the last block (..., C) -> logits (..., V)."""
+        return F.linear(self.norm(h), self.embedding.weight)
+
+    def forward(self, ids: Tensor, cache: TowerCache | None = None) -> Tensor:
+        """Token ids (B, T) -> logits (B, T, V) of the tower alone; a cache gains these T positions."""
+        turn = self.rotation(cache.length if cache is not None else 0, ids.shape[1])
+        h = self.run(self.embed(ids), 0, self.config.depth, turn, cache)
+        return self.logits(h)

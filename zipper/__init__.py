@@ -1,4 +1,4 @@
-"""Zipper: two pre-trained decoders, one for text and one for speech, zipped together by gated cross-attention.
+"""Zipper: two pre-trained decoders, one for text and one for speech, zipped by gated cross-attention.
 
 >>> from zipper import Zipper
 >>> z = Zipper.from_pretrained()

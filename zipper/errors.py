@@ -1,7 +1,7 @@
 """Exceptions for everything that can go wrong without a bug in this package.
 
-Each message is one sentence that says what is wrong and, where there is one, what to do about it; the command line
-prints it as it is and the app shows it as it is. Anything that is not a :class:`ZipperError` is a defect of ours.
+Each message is one sentence that says what is wrong and, where it helps, what to do about it; the command line
+prints it as it is and the app shows it as it is. Anything that is not a :class:`ZipperError` is a defect.
 """
 
 
@@ -22,7 +22,7 @@ class TextError(ZipperError):
 
 
 class LimitError(ZipperError):
-    """A request over one of the limits of :mod:`zipper.limits`: seconds, characters, bytes, tokens, wall clock."""
+    """A request over one of the limits of :mod:`zipper.limits`: seconds, characters, bytes, tokens, time."""
 
 
 class OptionError(ZipperError):

@@ -7,16 +7,32 @@ import os
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from zipper.errors import StorageError, WeightsError
-from zipper.model.config import TowerConfig
+from zipper.model.config import TowerConfig, ZipperConfig
 from zipper.model.tower import Tower
+from zipper.model.zipper import ZipperModel
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
+
+
+def save(model: ZipperModel, folder: str | os.PathLike[str]) -> None:
+    """Write a whole model. Raises StorageError when the disk refuses."""
+    _save(model, model.config.to_dict(), Path(folder))
+
+
+def load(folder: str | os.PathLike[str]) -> ZipperModel:
+    """Read a whole model, float32 and in evaluation mode. Raises WeightsError or ConfigError."""
+    config = ZipperConfig.from_dict(read_json(Path(folder) / CONFIG_FILE))
+    with torch.device("meta"):  # the weights come from the file; do not spend seconds on random ones
+        model = ZipperModel(config)
+    fill(model, read_tensors(Path(folder) / WEIGHTS_FILE))
+    return model.eval()
 
 
 def save_tower(tower: Tower, folder: str | os.PathLike[str]) -> None:
@@ -25,8 +41,10 @@ def save_tower(tower: Tower, folder: str | os.PathLike[str]) -> None:
 
 
 def load_tower(folder: str | os.PathLike[str]) -> Tower:
-    """Read a lone tower, in evaluation mode. Raises WeightsError or ConfigError."""
-    tower = Tower(TowerConfig.from_dict(read_json(Path(folder) / CONFIG_FILE)))
+    """Read a lone tower, float32 and in evaluation mode. Raises WeightsError or ConfigError."""
+    config = TowerConfig.from_dict(read_json(Path(folder) / CONFIG_FILE))
+    with torch.device("meta"):
+        tower = Tower(config)
     fill(tower, read_tensors(Path(folder) / WEIGHTS_FILE))
     return tower.eval()
 
@@ -70,7 +88,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def fill(module: nn.Module, tensors: dict[str, Tensor]) -> None:
-    """Copy tensors into a module of exactly the same names and shapes. Raises WeightsError."""
+    """Give a module, possibly on the meta device, tensors of exactly its names and shapes, as float32.
+
+    Raises WeightsError.
+    """
     expected = module.state_dict()
     if expected.keys() != tensors.keys():
         names = sorted(expected.keys() ^ tensors.keys())
@@ -79,6 +100,6 @@ def fill(module: nn.Module, tensors: dict[str, Tensor]) -> None:
         if tensor.shape != expected[name].shape:
             found, wanted = tuple(tensor.shape), tuple(expected[name].shape)
             raise WeightsError(f"The weights do not fit the config: {name} is {found}, not {wanted}.")
-        if tensor.is_floating_point() and not tensor.isfinite().all():
-            raise WeightsError(f"The weights are damaged: {name} holds values that are not finite.")
-    module.load_state_dict(tensors)
+        if not tensor.is_floating_point() or not tensor.isfinite().all():
+            raise WeightsError(f"The weights are damaged: {name} does not hold finite numbers.")
+    module.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)

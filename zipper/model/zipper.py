@@ -1,0 +1,151 @@
+"""Two towers zipped together, over whole sequences: training, scoring and captured attention.
+
+Shapes: B batch, T tokens of one modality, V its vocabulary, H zip heads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from zipper.errors import ConfigError
+from zipper.model.config import MODALITIES, Modality, ZipperConfig, other
+from zipper.model.streams import PAD_ORDER, Segment, Stream, index_in_segment, pack, visible
+from zipper.model.tower import Rotation, Tower
+from zipper.model.zips import GateScale, Sight, Zips, resolve_gate_scale, time_rotation
+
+__all__ = ["PAD_ORDER", "Segment", "Stream", "ZipAttention", "ZipperModel", "ZipperOutput", "pack"]
+
+
+@dataclass(frozen=True)
+class ZipAttention:
+    """Attention at one zip point, float32, with gradients where the forward had them.
+
+    text_from_speech (B, H, T text, T speech) and speech_from_text (B, H, T speech, T text); None where
+    that direction was not computed. Rows sum to 1, or to 0 where nothing is visible. gates (2, 2): into
+    text and into speech, by attention and feed-forward; tanh of the learned gates times their scale.
+    """
+
+    text_from_speech: Tensor | None
+    speech_from_text: Tensor | None
+    gates: Tensor
+
+
+@dataclass(frozen=True)
+class ZipperOutput:
+    """Logits (B, T, V) of each modality asked for and, when captured, attention per zip point."""
+
+    text_logits: Tensor | None
+    speech_logits: Tensor | None
+    attention: tuple[ZipAttention, ...] = ()
+
+
+class ZipperModel(nn.Module):
+    """A text tower and a speech tower, each usable alone, and the zips between them."""
+
+    def __init__(self, config: ZipperConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.text = Tower(config.text)
+        self.speech = Tower(config.speech)
+        self.zips = Zips(config)
+
+    def tower(self, modality: Modality) -> Tower:
+        """The tower of a modality."""
+        return self.text if modality == "text" else self.speech
+
+    def seconds(self, modality: Modality, index: Tensor) -> Tensor:
+        """Times in seconds of token indices within their segment, same shape, float32."""
+        return index.float() * self.config.seconds_per_token(modality)
+
+    def turn(self, target: Modality, modality: Modality, index: Tensor) -> Rotation | None:
+        """Rotation of tokens of `modality` in the zips into `target`, or None without positions.
+
+        index (B, T) int64, position within the segment.
+        """
+        if self.config.zip.positions == "none":
+            return None
+        head_width = self.config.tower(target).width // self.config.zip.heads
+        return time_rotation(self.seconds(modality, index), head_width)
+
+    def forward(
+        self,
+        text: Stream | None,
+        speech: Stream | None,
+        capture: bool = False,
+        gate_scale: GateScale | float | None = None,
+        targets: Collection[Modality] = MODALITIES,
+    ) -> ZipperOutput:
+        """Logits of an interleaved batch; of one modality alone, exactly those of its tower.
+
+        Only the modalities in `targets` get logits. A tower that is no target runs no further than the
+        last zip point, and not at all when nothing sees it.
+        """
+        scale = resolve_gate_scale(gate_scale, self.config.zip_points)
+        if text is not None and speech is not None:
+            return self._fused({"text": text, "speech": speech}, scale, capture, targets)
+        if text is not None:
+            return ZipperOutput(self.text(text.ids), None)
+        if speech is not None:
+            return ZipperOutput(None, self.speech(speech.ids))
+        raise ConfigError("There is nothing to run: both the text and the speech stream are missing.")
+
+    def _fused(
+        self,
+        streams: Mapping[Modality, Stream],
+        scale: GateScale,
+        capture: bool,
+        targets: Collection[Modality],
+    ) -> ZipperOutput:
+        """Both towers in step, from zip point to zip point."""
+        sights = self._sights(streams)
+        running = [m for m in MODALITIES if m in targets or other(m) in sights]
+        state = {m: self.zips.input(m, self.tower(m).embed(streams[m].ids)) for m in running}
+        turns = {m: self.tower(m).rotation(0, streams[m].ids.shape[1]) for m in running}
+        attention: list[ZipAttention] = []
+        for point in range(self.config.zip_points):
+            for m in running:
+                step = self.config.interval(m)
+                state[m] = self.tower(m).run(state[m], point * step, (point + 1) * step, turns[m])
+            last = point == self.config.zip_points - 1
+            receiving = [m for m in running if m in sights and (m in targets or not last)]
+            weights = self._zip(point, state, {m: sights[m] for m in receiving}, scale)
+            if capture:
+                gates = torch.stack(
+                    [self.zips.block(point, m).gates(scale.into(m)[point]) for m in MODALITIES]
+                )
+                attention.append(ZipAttention(weights.get("text"), weights.get("speech"), gates))
+        logits = {m: self._finish(m, state[m], turns[m]) for m in running if m in targets}
+        return ZipperOutput(logits.get("text"), logits.get("speech"), tuple(attention))
+
+    def _zip(
+        self, point: int, state: dict[Modality, Tensor], sights: Mapping[Modality, Sight], scale: GateScale
+    ) -> dict[Modality, Tensor]:
+        """One zip point, in place in `state`; both directions read the states from before it. Weights."""
+        before = dict(state)
+        weights: dict[Modality, Tensor] = {}
+        for m, sight in sights.items():
+            block = self.zips.block(point, m)
+            memory = block.memory(before[other(m)], sight.key_turn)
+            state[m], weights[m] = block(before[m], memory, sight, scale.into(m)[point])
+        return weights
+
+    def _sights(self, streams: Mapping[Modality, Stream]) -> dict[Modality, Sight]:
+        """What each modality sees of the other; a modality that sees nothing anywhere is left out."""
+        index = {m: index_in_segment(streams[m], self.config.tower(m).begin_id) for m in MODALITIES}
+        sights: dict[Modality, Sight] = {}
+        for m in MODALITIES:
+            seen = visible(streams[m], streams[other(m)])
+            if bool(seen.any()):
+                query_turn = self.turn(m, m, index[m])
+                sights[m] = Sight(seen, query_turn, self.turn(m, other(m), index[other(m)]))
+        return sights
+
+    def _finish(self, modality: Modality, h: Tensor, turn: Rotation) -> Tensor:
+        """The blocks after the last zip point, and the softmax layer."""
+        tower = self.tower(modality)
+        first = self.config.zip_points * self.config.interval(modality)
+        return tower.logits(tower.run(h, first, tower.config.depth, turn))

@@ -1,0 +1,208 @@
+"""What fusion adds between two towers: input projections and gated cross-attention in both directions.
+
+Zayats et al. 2024 (Zipper), with the gated block of Alayrac et al. 2022 (Flamingo).
+Shapes: B batch, T target tokens, S source tokens, C target width, E source width, H heads, D head width.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zipper.errors import OptionError
+from zipper.model.config import MODALITIES, Modality, ZipperConfig, other
+from zipper.model.tower import Rotation, rotate, rotation
+
+SHORTEST_PERIOD = 0.5  # seconds; the fastest rotary pair turns once in this time: about a syllable
+LONGEST_PERIOD = 60.0  # seconds; the slowest pair, longer than any segment, is close to no position
+
+Memory = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class GateScale:
+    """Factors on the gates of each zip point: 1 as trained, 0 unzipped.
+
+    `text` scales the gates into the text tower, `speech` those into the speech tower.
+    """
+
+    text: tuple[float, ...]
+    speech: tuple[float, ...]
+
+    def into(self, modality: Modality) -> tuple[float, ...]:
+        """Factors on the gates into a modality's tower, one per zip point."""
+        return self.text if modality == "text" else self.speech
+
+
+def resolve_gate_scale(scale: GateScale | float | None, points: int) -> GateScale:
+    """One factor per zip point and direction; None is 1 everywhere. Raises OptionError on a wrong count."""
+    if scale is None:
+        scale = 1.0
+    if not isinstance(scale, GateScale):
+        scale = GateScale((float(scale),) * points, (float(scale),) * points)
+    for factors in (scale.text, scale.speech):
+        if len(factors) != points or not all(map(math.isfinite, factors)):
+            raise OptionError(f"A gate scale needs {points} finite factors per direction, one per zip point.")
+    return scale
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What the target tokens may look at.
+
+    visible (B, T, S) bool or None (everything); query_turn and key_turn rotate queries and keys by
+    their time, or are None without positions.
+    """
+
+    visible: Tensor | None
+    query_turn: Rotation | None
+    key_turn: Rotation | None
+
+
+def time_rotation(seconds: Tensor, head_width: int) -> Rotation:
+    """Rotation by times in seconds (B, T), periods spread evenly on a log scale; (B, T, 1, D/2) each."""
+    half = head_width // 2
+    spread = torch.arange(half, dtype=torch.float32, device=seconds.device) / max(1, half - 1)
+    periods = SHORTEST_PERIOD * (LONGEST_PERIOD / SHORTEST_PERIOD) ** spread
+    return rotation(seconds.unsqueeze(-1) * (2 * math.pi / periods))
+
+
+class InputProjection(nn.Module):
+    """ReLU(MLP(embedding)), between the embedding and block 0 of a fused tower.
+
+    Starts as ReLU(x): with this start the pre-trained blocks get the positive half of the embeddings
+    that they know, where a random one would give them noise. The paper gives no initialisation.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.up = nn.Linear(width, 2 * width)
+        self.down = nn.Linear(2 * width, width)
+        eye = torch.eye(width, device=self.up.weight.device)
+        with torch.no_grad():
+            self.up.weight.copy_(torch.cat((eye, -eye), dim=0))
+            self.down.weight.copy_(torch.cat((eye, -eye), dim=1))
+            self.up.bias.zero_()
+            self.down.bias.zero_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, C) -> (B, T, C)"""
+        return F.relu(self.down(F.relu(self.up(x))))
+
+
+class Projection(nn.Module):
+    """h = ReLU(g(m)): three layers that carry a source tower's hidden state into the target's width."""
+
+    def __init__(self, source_width: int, target_width: int) -> None:
+        super().__init__()
+        widths = (source_width, target_width, target_width, target_width)
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        for layer in self.layers:
+            nn.init.kaiming_normal_(cast(nn.Linear, layer).weight, nonlinearity="relu")
+            nn.init.zeros_(cast(nn.Linear, layer).bias)
+
+    def forward(self, m: Tensor) -> Tensor:
+        """(B, S, E) -> (B, S, C)"""
+        for layer in self.layers:
+            m = F.relu(layer(m))
+        return m
+
+
+class CrossAttention(nn.Module):
+    """Attention from one modality to the other with an explicit softmax, whose weights are returned."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads, self.head_width = heads, width // heads
+        self.query = nn.Linear(width, width, bias=False)
+        self.key_value = nn.Linear(width, 2 * width, bias=False)
+        self.out = nn.Linear(width, width, bias=False)
+
+    def memory(self, h: Tensor, turn: Rotation | None) -> Memory:
+        """Keys and values of projected source states (B, S, C), (B, H, S, D) each."""
+        kv = self.key_value(h).view(*h.shape[:2], 2 * self.heads, self.head_width)
+        k, v = kv.chunk(2, dim=2)
+        if turn is not None:
+            k = rotate(k, turn)
+        return k.transpose(1, 2), v.transpose(1, 2)
+
+    def forward(self, x: Tensor, memory: Memory, sight: Sight) -> tuple[Tensor, Tensor]:
+        """(B, T, C) -> output (B, T, C) and float32 weights (B, H, T, S); 0 where nothing is seen."""
+        batch, count, width = x.shape
+        q = self.query(x).view(batch, count, self.heads, self.head_width)
+        if sight.query_turn is not None:
+            q = rotate(q, sight.query_turn)
+        k, v = memory
+        scores = (q.transpose(1, 2) @ k.transpose(2, 3)).float() / math.sqrt(self.head_width)
+        if sight.visible is not None:
+            hidden = ~sight.visible.unsqueeze(1)  # (B, 1, T, S)
+            scores = scores.masked_fill(hidden, torch.finfo(scores.dtype).min)
+            # A row without any visible key would be uniform after the softmax; it must be 0.
+            weights = scores.softmax(dim=-1).masked_fill(hidden, 0.0)
+        else:
+            weights = scores.softmax(dim=-1)
+        mixed = (weights.to(v.dtype) @ v).transpose(1, 2).reshape(batch, count, width)
+        return self.out(mixed), weights
+
+
+class ZipBlock(nn.Module):
+    """One direction of one zip point: the source's projection and the target's gated block."""
+
+    def __init__(self, source_width: int, width: int, heads: int) -> None:
+        super().__init__()
+        self.project = Projection(source_width, width)
+        self.attention_norm = nn.LayerNorm(width, bias=False)
+        self.attention = CrossAttention(width, heads)
+        self.ff_norm = nn.LayerNorm(width, bias=False)
+        self.ff_up = nn.Linear(width, 4 * width, bias=False)
+        self.ff_down = nn.Linear(4 * width, width, bias=False)
+        self.attention_gate = nn.Parameter(torch.zeros(()))
+        self.ff_gate = nn.Parameter(torch.zeros(()))
+
+    def memory(self, source: Tensor, turn: Rotation | None) -> Memory:
+        """Keys and values of a source tower's hidden states (B, S, E), (B, H, S, D) each."""
+        return self.attention.memory(self.project(source), turn)
+
+    def gates(self, scale: float) -> Tensor:
+        """Factors on attention and feed-forward, tanh of the learned gates times scale; (2,)."""
+        return torch.stack((self.attention_gate, self.ff_gate)).tanh() * scale
+
+    def forward(self, m: Tensor, memory: Memory, sight: Sight, scale: float) -> tuple[Tensor, Tensor]:
+        """Hidden states (B, T, C) -> the same shape, unchanged in rows that see nothing, and weights."""
+        attention_gate, ff_gate = self.gates(scale).unbind()
+        attended, weights = self.attention(self.attention_norm(m), memory, sight)
+        m = m + attention_gate * attended
+        fed = self.ff_down(F.gelu(self.ff_up(self.ff_norm(m))))
+        if sight.visible is not None:
+            fed = fed * sight.visible.any(dim=2, keepdim=True)
+        return m + ff_gate * fed, weights
+
+
+class Zips(nn.Module):
+    """All that fusion adds: one input projection per tower and, per zip point, a block per direction."""
+
+    def __init__(self, config: ZipperConfig) -> None:
+        super().__init__()
+        self.inputs = nn.ModuleDict({m: InputProjection(config.tower(m).width) for m in MODALITIES})
+        self.points = nn.ModuleList(
+            nn.ModuleDict(
+                {
+                    m: ZipBlock(config.tower(other(m)).width, config.tower(m).width, config.zip.heads)
+                    for m in MODALITIES
+                }
+            )
+            for _ in range(config.zip_points)
+        )
+
+    def block(self, point: int, target: Modality) -> ZipBlock:
+        """The block of a zip point that writes into a modality's tower."""
+        return cast(ZipBlock, cast(nn.ModuleDict, self.points[point])[target])
+
+    def input(self, modality: Modality, embedded: Tensor) -> Tensor:
+        """Embeddings (B, T, C) -> input of block 0 of the fused tower, in the precision of the embeddings."""
+        return cast(Tensor, self.inputs[modality](embedded)).to(embedded.dtype)

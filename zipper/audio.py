@@ -31,7 +31,7 @@ CANCELLED_SHARE = 1e-3  # energy left by mixing down, below which the channels w
 DECODE_SECONDS = 120  # s of wall clock for the ffmpeg program
 
 # How the formats that soundfile does not read begin: (offset, bytes, ffmpeg's demuxer, name for people).
-# The demuxer is always named to ffmpeg, so that a playlist dressed up as audio never makes it open other files.
+# The demuxer is always named to ffmpeg, so that a playlist in disguise never makes it open other files.
 CONTAINERS = (
     (0, b"\x1aE\xdf\xa3", "matroska", "WebM"),
     (4, b"ftyp", "mov", "MP4"),

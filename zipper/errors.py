@@ -1,6 +1,6 @@
 """Exceptions for everything that can go wrong without a bug in this package.
 
-Each message is one sentence that says what is wrong and, where it helps, what to do about it; the command line
+Each message is one sentence that says what is wrong and, where it helps, what to do; the command line
 prints it as it is and the app shows it as it is. Anything that is not a :class:`ZipperError` is a defect.
 """
 

@@ -1,15 +1,15 @@
 """Is there any speech in a recording, and where are its pauses? From the signal alone, without a model.
 
-Speech changes its spectral shape several times a second and most of it is voiced with a moving pitch; silence,
-room noise, hum and steady tones do none of this. Both are measured on the frames near the loudest one:
+Speech changes its spectral shape several times a second and most of it is voiced with a moving pitch;
+silence, room noise, hum and steady tones do none of this. Both are measured on the frames near the loudest one:
 
 - *change*: standard deviation over time of each band's share of the spectrum, mean over 19 bands, in dB;
 - *voicing*: seconds with a clear period of 70 to 400 Hz, and the spread of that pitch in octaves.
 
-Measured on 750 real recordings (read books, home microphones, accents): change 4.0 to 9 dB, pitch spread 0.09 to
-0.6 octaves, none refused; with noise added at 5 dB, change from 2.7 dB; at 0 dB, from 2.0 dB and 0.2 s voiced.
-White, pink and brown noise, hum, fans, clicks and amplitude-modulated noise: change 0 to 1.6 dB. Beeps and
-melodies do change, and only the ones on a fixed pitch are told from speech here.
+Measured on 750 real recordings (read books, home microphones, accents): change 4.0 to 9 dB, pitch spread
+0.09 to 0.6 octaves, none refused; with noise added at 5 dB, change from 2.7 dB; at 0 dB, from 2.0 dB and
+0.2 s voiced. White, pink and brown noise, hum, fans, clicks and amplitude-modulated noise: change 0 to 1.6
+dB. Beeps and melodies do change, and only the ones on a fixed pitch are told from speech here.
 """
 
 from typing import NamedTuple

@@ -1,7 +1,7 @@
 """Every limit on what one request may take, each with its unit.
 
-They protect a shared machine (two cores, 16 GB) from a request that would hold it for many minutes, and people
-from waiting for a result that cannot be good. Over one, :class:`zipper.errors.LimitError` is raised.
+They protect a shared machine (two cores, 16 GB) from a request that would hold it for many minutes, and
+people from waiting for a result that cannot be good. Over one, :class:`zipper.errors.LimitError` is raised.
 """
 
 # Audio in

@@ -1,7 +1,7 @@
 """Is there any speech in a recording, and where are its pauses? From the signal alone, without a model.
 
 Speech changes its spectral shape several times a second and most of it is voiced with a moving pitch;
-silence, room noise, hum and steady tones do none of this. Both are measured on the frames near the loudest one:
+silence, room noise, hum and steady tones do none of this. Both are measured near the loudest frame:
 
 - *change*: standard deviation over time of each band's share of the spectrum, mean over 19 bands, in dB;
 - *voicing*: seconds with a clear period of 70 to 400 Hz, and the spread of that pitch in octaves.

@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -29,8 +28,7 @@ def save(model: ZipperModel, folder: str | os.PathLike[str]) -> None:
 def load(folder: str | os.PathLike[str]) -> ZipperModel:
     """Read a whole model, float32 and in evaluation mode. Raises WeightsError or ConfigError."""
     config = ZipperConfig.from_dict(read_json(Path(folder) / CONFIG_FILE))
-    with torch.device("meta"):  # the weights come from the file; do not spend seconds on random ones
-        model = ZipperModel(config)
+    model = ZipperModel(config)
     fill(model, read_tensors(Path(folder) / WEIGHTS_FILE))
     return model.eval()
 
@@ -43,8 +41,7 @@ def save_tower(tower: Tower, folder: str | os.PathLike[str]) -> None:
 def load_tower(folder: str | os.PathLike[str]) -> Tower:
     """Read a lone tower, float32 and in evaluation mode. Raises WeightsError or ConfigError."""
     config = TowerConfig.from_dict(read_json(Path(folder) / CONFIG_FILE))
-    with torch.device("meta"):
-        tower = Tower(config)
+    tower = Tower(config)
     fill(tower, read_tensors(Path(folder) / WEIGHTS_FILE))
     return tower.eval()
 
@@ -88,7 +85,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def fill(module: nn.Module, tensors: dict[str, Tensor]) -> None:
-    """Give a module, possibly on the meta device, tensors of exactly its names and shapes, as float32.
+    """Give a module tensors of exactly its names and shapes, as float32.
 
     Raises WeightsError.
     """

@@ -13,7 +13,7 @@ from zipper.errors import ConfigError
 Modality = Literal["text", "speech"]
 MODALITIES: tuple[Modality, Modality] = ("text", "speech")
 
-_Config = TypeVar("_Config", bound="TowerConfig | ZipConfig")
+_Config = TypeVar("_Config", bound="TowerConfig | ZipConfig | RopeScaling")
 
 
 def other(modality: Modality) -> Modality:
@@ -26,7 +26,7 @@ def _require(condition: bool, message: str) -> None:
         raise ConfigError(message)
 
 
-def _check_fields(config: TowerConfig | ZipConfig) -> None:
+def _check_fields(config: TowerConfig | ZipConfig | RopeScaling) -> None:
     """Every field has its declared type, so that a wrong JSON value fails here and not inside torch."""
     hints = get_type_hints(type(config))
     for field in dataclasses.fields(config):
@@ -35,6 +35,8 @@ def _check_fields(config: TowerConfig | ZipConfig) -> None:
             fits = isinstance(value, int) and not isinstance(value, bool)
         elif hints[field.name] is float:
             fits = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        elif field.name == "rope_scaling":
+            fits = value is None or isinstance(value, RopeScaling)
         else:
             fits = isinstance(value, str)
         _require(fits, f"{type(config).__name__}.{field.name} cannot be {value!r}.")
@@ -55,6 +57,26 @@ def _from_mapping(kind: type[_Config], data: object) -> _Config:
 
 
 @dataclass(frozen=True)
+class RopeScaling:
+    """Llama 3's stretching of the slow rotary pairs to contexts longer than the pre-trained one.
+
+    Pairs that turn fewer than low_factor times in original_positions are slowed by `factor`, those
+    that turn more than high_factor times are left alone, those between are blended.
+    """
+
+    factor: float
+    low_factor: float
+    high_factor: float
+    original_positions: int
+
+    def __post_init__(self) -> None:
+        _check_fields(self)
+        _require(self.factor >= 1, "RopeScaling.factor must be at least 1.")
+        _require(0 < self.low_factor < self.high_factor, "RopeScaling needs 0 < low_factor < high_factor.")
+        _require(self.original_positions >= 1, "RopeScaling.original_positions must be at least 1.")
+
+
+@dataclass(frozen=True)
 class TowerConfig:
     """One decoder tower. Heads are `width // heads` wide and must be even for rotary positions."""
 
@@ -68,6 +90,7 @@ class TowerConfig:
     end_id: int
     rope_base: float = 10000.0
     norm_eps: float = 1e-5
+    rope_scaling: RopeScaling | None = None
 
     def __post_init__(self) -> None:
         _check_fields(self)
@@ -98,6 +121,8 @@ class TowerConfig:
     @classmethod
     def from_dict(cls, data: object) -> TowerConfig:
         """Inverse of to_dict. Raises ConfigError on unknown, missing or impossible values."""
+        if isinstance(data, Mapping) and data.get("rope_scaling") is not None:
+            data = {**data, "rope_scaling": _from_mapping(RopeScaling, data["rope_scaling"])}
         return _from_mapping(cls, data)
 
 

@@ -34,6 +34,19 @@ def rotate(x: Tensor, turn: Rotation) -> Tensor:
     return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
 
 
+def _frequencies(config: TowerConfig, device: torch.device) -> Tensor:
+    """Radians per position of each rotary pair, (D/2,) float32."""
+    half = config.head_width // 2
+    exponents = torch.arange(half, dtype=torch.float32, device=device) / half
+    frequencies = config.rope_base**-exponents
+    scaling = config.rope_scaling
+    if scaling is None:
+        return frequencies
+    turns = scaling.original_positions * frequencies / (2 * math.pi)
+    keep = ((turns - scaling.low_factor) / (scaling.high_factor - scaling.low_factor)).clamp(0, 1)
+    return frequencies * (keep + (1 - keep) / scaling.factor)
+
+
 class RMSNorm(nn.Module):
     """Root-mean-square normalisation with a learned scale and no bias."""
 
@@ -135,10 +148,9 @@ class Tower(nn.Module):
 
     def rotation(self, start: int, count: int) -> Rotation:
         """Rotation of positions start .. start + count - 1, to be shared by all blocks; (T, 1, D/2) each."""
-        device, half = self.embedding.weight.device, self.config.head_width // 2
-        exponents = torch.arange(half, dtype=torch.float32, device=device) / half
+        device = self.embedding.weight.device
         positions = torch.arange(start, start + count, dtype=torch.float32, device=device)
-        return rotation(positions[:, None] * self.config.rope_base**-exponents)
+        return rotation(positions[:, None] * _frequencies(self.config, device))
 
     def run(
         self, h: Tensor, first: int, last: int, turn: Rotation, cache: TowerCache | None = None

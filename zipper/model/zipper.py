@@ -71,6 +71,15 @@ class ZipperModel(nn.Module):
         head_width = self.config.tower(target).width // self.config.zip.heads
         return time_rotation(self.seconds(modality, index), head_width)
 
+    def gates(self, gate_scale: GateScale | float | None = None) -> Tensor:
+        """Every gate as it acts under a gate scale, (zip points, 2, 2), laid out as in ZipAttention."""
+        scale = resolve_gate_scale(gate_scale, self.config.zip_points)
+        return torch.stack([self._gates(point, scale) for point in range(self.config.zip_points)])
+
+    def _gates(self, point: int, scale: GateScale) -> Tensor:
+        """The gates of one zip point, (2, 2)."""
+        return torch.stack([self.zips.block(point, m).gates(scale.into(m)[point]) for m in MODALITIES])
+
     def forward(
         self,
         text: Stream | None,
@@ -114,9 +123,7 @@ class ZipperModel(nn.Module):
             receiving = [m for m in running if m in sights and (m in targets or not last)]
             weights = self._zip(point, state, {m: sights[m] for m in receiving}, scale)
             if capture:
-                gates = torch.stack(
-                    [self.zips.block(point, m).gates(scale.into(m)[point]) for m in MODALITIES]
-                )
+                gates = self._gates(point, scale)
                 attention.append(ZipAttention(weights.get("text"), weights.get("speech"), gates))
         logits = {m: self._finish(m, state[m], turns[m]) for m in running if m in targets}
         return ZipperOutput(logits.get("text"), logits.get("speech"), tuple(attention))

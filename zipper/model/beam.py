@@ -1,0 +1,94 @@
+"""Beam search over one segment. Shapes as in session.py."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from zipper.model.config import Modality
+from zipper.model.sampling import SamplingOptions, constrain
+from zipper.model.session import Prediction, Session
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A line of tokens: its summed log-probability and, per token, probability and attention (Z, H, S)."""
+
+    ids: tuple[int, ...] = ()
+    score: float = 0.0
+    probabilities: tuple[float, ...] = ()
+    attention: tuple[Tensor | None, ...] = ()
+
+    @property
+    def mean(self) -> float:
+        """Log-probability per token: a plain sum would favour short lines."""
+        return self.score / max(1, len(self.ids))
+
+
+@dataclass(frozen=True)
+class _Beam:
+    """A live hypothesis, the row of the session that holds it and what the model predicts after it."""
+
+    hypothesis: Hypothesis
+    row: int
+
+
+def beam_search(
+    session: Session,
+    modality: Modality,
+    prediction: Prediction,
+    options: SamplingOptions,
+    stop: Callable[[], bool],
+) -> Hypothesis:
+    """The best line by log-probability per token; without the end token when a limit or `stop` cut it.
+
+    `prediction` is what the session predicts for the first token. The session itself reads nothing.
+    """
+    tower = session.model.config.tower(modality)
+    live, finished = [_Beam(Hypothesis(), 0)], list[Hypothesis]()
+    branch: Session | None = None
+    for count in range(1, options.max_tokens + 1):
+        candidates = _extend(live, prediction, options, tower.begin_id, tower.end_id)
+        ended = [c.hypothesis for c in candidates[: options.beams] if c.hypothesis.ids[-1] == tower.end_id]
+        finished.extend(ended)
+        live = [c for c in candidates if c.hypothesis.ids[-1] != tower.end_id][: options.beams]
+        if not live or len(finished) >= options.beams or count == options.max_tokens or stop():
+            break
+        rows = torch.tensor([beam.row for beam in live], device=prediction.logits.device)
+        branch = (session if branch is None else branch).branch(modality, rows)
+        prediction = branch.feed(modality, torch.tensor([[beam.hypothesis.ids[-1]] for beam in live]))
+        live = [_Beam(beam.hypothesis, row) for row, beam in enumerate(live)]
+    return max(finished or [beam.hypothesis for beam in live], key=lambda line: line.mean)
+
+
+def _extend(
+    live: list[_Beam], prediction: Prediction, options: SamplingOptions, begin_id: int, end_id: int
+) -> list[_Beam]:
+    """The best next lines, best first; enough that `beams` of them do not end."""
+    logits = prediction.logits.cpu()
+    probabilities = logits.softmax(dim=-1)
+    totals = []
+    for beam in live:
+        allowed = constrain(logits[beam.row], beam.hypothesis.ids, options, begin_id, end_id)
+        totals.append(beam.hypothesis.score + allowed.log_softmax(dim=-1))
+    scores = torch.stack(totals)  # (live, V)
+    best = scores.flatten().topk(min(2 * options.beams, scores.numel()))
+    extended = []
+    for score, place in zip(best.values.tolist(), best.indices.tolist(), strict=True):
+        if score == -math.inf:
+            break
+        beam, token = live[place // scores.shape[1]], place % scores.shape[1]
+        rows = prediction.attention
+        line = beam.hypothesis
+        longer = Hypothesis(
+            (*line.ids, token),
+            score,
+            (*line.probabilities, float(probabilities[beam.row, token])),
+            (*line.attention, None if rows is None else rows[:, beam.row]),
+        )
+        extended.append(_Beam(longer, beam.row))
+    return extended

@@ -1,0 +1,103 @@
+"""How one token is chosen from a prediction."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from zipper.errors import OptionError
+
+
+@dataclass(frozen=True)
+class SamplingOptions:
+    """How to decode one modality.
+
+    temperature: 0 takes the likeliest token. top_k: 0 keeps all. top_p: 1 keeps all.
+    repetition_window: tokens back, within which each token's probability is divided by
+    repetition_penalty (1 changes nothing) and no cycle of up to repetition_window tokens may come more
+    than max_repeats times in a row (0 allows any). max_tokens and min_tokens count the end token.
+    beams: above 1 searches instead of sampling. deadline_seconds: from the start of the generation.
+    """
+
+    temperature: float = 0.0
+    top_k: int = 0
+    top_p: float = 1.0
+    repetition_window: int = 0
+    repetition_penalty: float = 1.0
+    max_repeats: int = 0
+    max_tokens: int = 1000
+    min_tokens: int = 0
+    beams: int = 1
+    seed: int = 0
+    deadline_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.temperature < math.inf, "temperature must be 0 or more")
+        _require(self.top_k >= 0, "top_k must be 0 or more")
+        _require(0 < self.top_p <= 1, "top_p must lie above 0 and be at most 1")
+        _require(self.repetition_window >= 0, "repetition_window must be 0 or more")
+        _require(1 <= self.repetition_penalty < math.inf, "repetition_penalty must be 1 or more")
+        _require(self.max_repeats >= 0, "max_repeats must be 0 or more")
+        _require(self.max_tokens >= 1, "max_tokens must be at least 1")
+        _require(0 <= self.min_tokens <= self.max_tokens, "min_tokens must lie between 0 and max_tokens")
+        _require(self.beams >= 1, "beams must be at least 1")
+        _require(self.beams == 1 or self.temperature == 0, "beam search needs temperature 0")
+        _require(-(2**63) <= self.seed < 2**63, "seed must fit into 64 bits")
+        _require(
+            self.deadline_seconds is None or self.deadline_seconds > 0, "deadline_seconds must be positive"
+        )
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise OptionError(f"The sampling option {message}.")
+
+
+def constrain(
+    logits: Tensor, history: Sequence[int], options: SamplingOptions, begin_id: int, end_id: int
+) -> Tensor:
+    """Logits (V,) with what may not come now at -inf and recent tokens made less likely; a new tensor."""
+    logits = logits.clone()
+    logits[begin_id] = -math.inf
+    if len(history) + 1 < options.min_tokens:
+        logits[end_id] = -math.inf
+    if options.repetition_window and history:
+        recent = torch.tensor(sorted(set(history[-options.repetition_window :])))
+        logits[recent] -= math.log(options.repetition_penalty)
+        if options.max_repeats:
+            banned = looping_tokens(history, options.repetition_window, options.max_repeats)
+            logits[list(banned - {end_id})] = -math.inf
+    return logits
+
+
+def looping_tokens(history: Sequence[int], longest: int, repeats: int) -> set[int]:
+    """Tokens that would make a cycle of 1 .. longest tokens come more than `repeats` times in a row."""
+    banned = set()
+    for period in range(1, longest + 1):
+        needed = period * (repeats + 1) - 1  # tokens before the one that would complete the cycle too many
+        if len(history) < needed:
+            break
+        tail = history[len(history) - needed :]
+        if all(tail[i] == tail[i + period] for i in range(needed - period)):
+            banned.add(tail[-period])
+    return banned
+
+
+def choose(logits: Tensor, options: SamplingOptions, random: torch.Generator) -> int:
+    """Draw a token from constrained logits (V,) on the CPU."""
+    if options.temperature == 0:
+        return int(logits.argmax())
+    probabilities = (logits / options.temperature).softmax(dim=-1)
+    if options.top_k:
+        least = probabilities.topk(min(options.top_k, probabilities.numel())).values[-1]
+        probabilities = probabilities.masked_fill(probabilities < least, 0.0)
+    if options.top_p < 1:
+        ranked, order = probabilities.sort(descending=True, stable=True)
+        before = ranked.cumsum(0) - ranked
+        beyond = before >= options.top_p * ranked.sum()
+        probabilities = probabilities.index_fill(0, order[beyond], 0.0)
+    return int(torch.multinomial(probabilities, 1, generator=random))

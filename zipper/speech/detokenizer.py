@@ -1,0 +1,182 @@
+"""Speech tokens and a voice to sound: the acoustic network, then the vocoder; at once or as tokens arrive."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
+from torch import Tensor
+
+from zipper import files
+from zipper.errors import ConfigError, OptionError, WeightsError
+from zipper.rates import MELS, VOCODER_HOP, VOCODER_RATE, VOCODER_SAMPLES_PER_TOKEN
+from zipper.speech.acoustic import AcousticConfig, AcousticModel, frames_of, place
+from zipper.speech.hifigan import HifiGan, HifiGanConfig
+
+CONFIG_FILE, ACOUSTIC_FILE, VOCODER_FILE = "config.json", "model.safetensors", "hifigan.safetensors"
+UNFIT = (OSError, ValueError, KeyError, TypeError, RuntimeError, ConfigError, SafetensorError)
+NOISE_BLOCK = 64  # frames of noise drawn together, so that any stretch of it can be drawn again
+NOISE_LEVEL = 0.7  # standard deviation of the noise the flow starts from; 1 as trained, less is cleaner
+VOCODER_BLOCK = 512  # frames the vocoder turns into sound at once, 6 s: bounds its memory on long input
+FIRST_PIECE = 24  # frames, 0.28 s, before the first sound of a stream
+NEXT_PIECE = 96  # frames, 1.1 s, of every further piece; each piece costs a fixed overlap
+
+
+@dataclass
+class _Progress:
+    """How far a stream has come."""
+
+    voice: int
+    seed: int
+    tokens: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    mel: Tensor = field(default_factory=lambda: torch.zeros(0, MELS))  # (T, M) of all tokens so far
+    frames: int = 0  # that are sound already
+
+
+class Detokenizer:
+    """Turns tokens into float32 samples at `sample_rate` Hz; safe to share between threads.
+
+    The same tokens, voice and seed give the same sound; `stream` that of `decode`, whatever the chunks.
+    """
+
+    sample_rate = VOCODER_RATE
+
+    def __init__(self, acoustic: AcousticModel, vocoder: HifiGan) -> None:
+        self.acoustic = acoustic.eval().requires_grad_(False)
+        self.vocoder = vocoder.eval().requires_grad_(False)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> "Detokenizer":
+        """Read what save wrote; WeightsError if a file is missing, corrupt or does not fit."""
+        folder = Path(folder)
+        for name in (CONFIG_FILE, ACOUSTIC_FILE, VOCODER_FILE):
+            if not (folder / name).is_file():
+                raise WeightsError(f"The detokenizer in {folder} lacks {name}.")
+        try:
+            config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+            acoustic = AcousticModel(AcousticConfig(**_tuples(config["acoustic"])))
+            vocoder = HifiGan(HifiGanConfig(**_tuples(config["vocoder"])))
+            acoustic.load_state_dict(load_file(folder / ACOUSTIC_FILE))
+            vocoder.load_state_dict(load_file(folder / VOCODER_FILE))
+        except UNFIT as error:
+            message = f"The detokenizer in {folder} is corrupt or its weights do not fit it."
+            raise WeightsError(message) from error
+        return cls(acoustic, vocoder)
+
+    def save(self, folder: Path) -> None:
+        """Write what from_pretrained reads; the vocoder in half precision, which cannot be heard."""
+        config = {"acoustic": asdict(self.acoustic.config), "vocoder": asdict(self.vocoder.config)}
+        halved = {name: weight.half() for name, weight in self.vocoder.state_dict().items()}
+        files.save(folder / VOCODER_FILE, to_bytes(halved))
+        files.save(folder / ACOUSTIC_FILE, to_bytes(self.acoustic.state_dict()))
+        files.save(folder / CONFIG_FILE, (json.dumps(config, indent=2) + "\n").encode())
+
+    @property
+    def voices(self) -> list[str]:
+        """Names that decode and stream take."""
+        return list(self.acoustic.config.voices)
+
+    def decode(self, tokens: np.ndarray, voice: str, seed: int = 0) -> np.ndarray:
+        """Tokens (n,) -> samples (882 n,); OptionError for an unknown voice or a token out of range."""
+        progress = _Progress(self._voice(voice), seed)
+        self._take(progress, tokens)
+        sound = self._advance(progress, (VOCODER_BLOCK, VOCODER_BLOCK), final=True)
+        return np.concatenate([np.zeros(0, np.float32), *sound])
+
+    def stream(self, chunks: Iterable[np.ndarray], voice: str, seed: int = 0) -> Iterator[np.ndarray]:
+        """Chunks of tokens, of any length, as they come -> samples; together those that decode gives."""
+        progress = _Progress(self._voice(voice), seed)
+        return self._follow(chunks, progress)
+
+    def _follow(self, chunks: Iterable[np.ndarray], progress: _Progress) -> Iterator[np.ndarray]:
+        for chunk in chunks:
+            self._take(progress, chunk)
+            yield from self._advance(progress, (FIRST_PIECE, NEXT_PIECE), final=False)
+        yield from self._advance(progress, (FIRST_PIECE, NEXT_PIECE), final=True)
+
+    def _voice(self, name: str) -> int:
+        if name not in self.voices:
+            raise OptionError(f"There is no voice {name!r}; choose one of {', '.join(self.voices)}.")
+        return self.voices.index(name)
+
+    def _take(self, progress: _Progress, tokens: np.ndarray) -> None:
+        tokens = np.asarray(tokens, np.int64).reshape(-1)
+        if len(tokens) and not 0 <= tokens.min() <= tokens.max() < self.acoustic.config.codes:
+            raise OptionError(f"Speech tokens must lie in 0..{self.acoustic.config.codes - 1}.")
+        progress.tokens = np.concatenate([progress.tokens, tokens])
+
+    @torch.inference_mode()
+    def _advance(self, progress: _Progress, sizes: tuple[int, int], final: bool) -> list[np.ndarray]:
+        """Sound of all whole pieces, of sizes (first, next) frames, that the tokens decide; of all if final.
+
+        A list, not a generator, so that inference mode never leaks to the caller between two pieces.
+        """
+        total, reach = len(progress.tokens), self.vocoder.config.reach
+        ready = frames_of(total) if final else self._decided(total) - reach
+        edges = _edges(progress.frames, ready, sizes, final)
+        known = min(edges[-1] + reach, frames_of(total))
+        if len(edges) < 2:
+            return []
+        if known > len(progress.mel):
+            progress.mel = torch.cat([progress.mel, self._mel(progress, len(progress.mel), known)])
+        sound = [self.vocoder.window(progress.mel, first, last).numpy() for first, last in pairwise(edges)]
+        progress.frames = edges[-1]
+        surplus = max(0, edges[-1] * VOCODER_HOP - total * VOCODER_SAMPLES_PER_TOKEN)
+        sound[-1] = sound[-1][: len(sound[-1]) - surplus]
+        return [part for part in sound if len(part)]
+
+    def _decided(self, tokens: int) -> int:
+        """Mel frames that no further token can change."""
+        config = self.acoustic.config
+        last = tokens - 1 - config.token_reach[1]  # last token whose features stand
+        if last < 1:
+            return 0
+        # The last frame centred before that token's centre; the inverse of acoustic.place.
+        frame = ((2 * last + 1) * VOCODER_SAMPLES_PER_TOKEN - 1) // VOCODER_HOP
+        return max(0, (frame - 1) // 2 + 1 - config.frame_reach[1])
+
+    def _mel(self, progress: _Progress, first: int, last: int) -> Tensor:
+        """Log-mel frames first..last (T, M) from the tokens within reach of them."""
+        config = self.acoustic.config
+        total = len(progress.tokens)
+        start = max(0, first - config.frame_reach[0])
+        end = min(frames_of(total), last + config.frame_reach[1])
+        frames = torch.arange(start, end)
+        low, high = (int(place(frames[i])[0]) for i in (0, -1))
+        begin = max(0, low - config.token_reach[0])
+        until = min(total, high + 2 + config.token_reach[1])
+        codes = torch.from_numpy(progress.tokens[begin:until])[None]
+        voice = torch.tensor([progress.voice])
+        h = self.acoustic.spread(self.acoustic.encode(codes, voice), frames, begin)
+        noise = torch.from_numpy(_noise(progress.seed, start, end))[None]
+        mel = self.acoustic.restore(self.acoustic.refine(self.acoustic.coarse(h, voice), noise))
+        return mel[0, first - start : last - start]
+
+
+def _edges(done: int, ready: int, sizes: tuple[int, int], final: bool) -> list[int]:
+    """Frames at which the pieces between done and ready meet; a piece that is not whole only if final."""
+    edges = [done]
+    while edges[-1] + (size := sizes[edges[-1] > 0]) <= ready:
+        edges.append(edges[-1] + size)
+    return [*edges, ready] if final and edges[-1] < ready else edges
+
+
+def _noise(seed: int, first: int, last: int) -> np.ndarray:
+    """Frames first..last (T, M) float32 of an endless noise that the seed decides."""
+    blocks = range(first // NOISE_BLOCK, -(-last // NOISE_BLOCK))
+    generators = [np.random.default_rng([seed % 2**64, block]) for block in blocks]
+    drawn = np.concatenate([generator.standard_normal((NOISE_BLOCK, MELS)) for generator in generators])
+    start = first - blocks.start * NOISE_BLOCK
+    return (NOISE_LEVEL * drawn[start : start + last - first]).astype(np.float32)
+
+
+def _tuples(values: dict[str, Any]) -> dict[str, Any]:
+    """JSON's lists as the tuples that the configurations hold."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}

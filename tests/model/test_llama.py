@@ -88,7 +88,7 @@ def test_an_untied_softmax_is_refused(tmp_path: Path) -> None:
         ({"hidden_act": "gelu"}, WeightsError, "gelu"),
         ({"head_dim": 16}, WeightsError, "heads"),
         ({"rope_parameters": {"rope_type": "yarn"}}, WeightsError, "yarn"),
-        ({"hidden_size": None}, ConfigError, ""),
+        ({"hidden_size": None}, ConfigError, "width"),
         ({"bos_token_id": None}, ConfigError, "bos_token_id"),
         ({"num_hidden_layers": 4}, WeightsError, "layers.3"),
         ({"num_hidden_layers": 2}, WeightsError, "layers.2"),

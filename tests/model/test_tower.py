@@ -74,6 +74,7 @@ def test_bf16_stays_close_to_float32(tower: Tower) -> None:
     assert (rounded.float() - exact).abs().max() < 0.03 * exact.abs().max()
 
 
+@torch.no_grad()
 def test_residual_outputs_start_smaller(tower: Tower) -> None:
     block = tower.blocks[0]
     wide, residual = block.attention.qkv.weight.std(), block.attention.out.weight.std()

@@ -7,10 +7,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from zipper import files
 from zipper.errors import StorageError, WeightsError
 from zipper.model.config import TowerConfig, ZipperConfig
 from zipper.model.tower import Tower
@@ -47,21 +48,14 @@ def load_tower(folder: str | os.PathLike[str]) -> Tower:
 
 
 def _save(module: nn.Module, config: dict[str, Any], folder: Path) -> None:
-    """Write both files under temporary names first, so a full disk leaves the old ones intact."""
+    """Write both files, each whole or not at all."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
-    weights, settings = folder / WEIGHTS_FILE, folder / CONFIG_FILE
-    new_weights = weights.with_name(weights.name + ".new")
-    new_settings = settings.with_name(settings.name + ".new")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, new_weights)
-        new_settings.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-        new_weights.replace(weights)
-        new_settings.replace(settings)
-    except (OSError, SafetensorError) as error:
-        for path in (new_weights, new_settings):
-            path.unlink(missing_ok=True)
-        raise StorageError(f"The model could not be saved in {folder}: {error}.") from error
+    except OSError as error:
+        raise StorageError(f"The folder {folder} cannot be made: {error.strerror}.") from error
+    files.save(folder / WEIGHTS_FILE, safetensors.torch.save(tensors))
+    files.save(folder / CONFIG_FILE, (json.dumps(config, indent=2) + "\n").encode())
 
 
 def read_json(path: Path) -> Any:
@@ -77,7 +71,7 @@ def read_json(path: Path) -> Any:
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Tensors of a safetensors file, on the CPU. Raises WeightsError when missing or corrupt."""
     try:
-        return load_file(path)
+        return safetensors.torch.load_file(path)
     except OSError as error:
         raise WeightsError(f"The model's weights cannot be read at {path}.") from error
     except SafetensorError as error:

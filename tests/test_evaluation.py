@@ -1,0 +1,368 @@
+"""Measurements on stand-ins whose true figures are known by hand."""
+
+import importlib
+import io
+import json
+import math
+import os
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from zipper.align.heads import load_heads
+from zipper.align.words import WordTime
+from zipper.errors import DataError, NoSpeechError, OptionError, TextError, WeightsError
+from zipper.model.config import TowerConfig, ZipConfig, ZipperConfig
+from zipper.model.zipper import ZipperModel
+
+for package in ("jiwer", "whisper_normalizer"):
+    if os.environ.get("CI"):
+        importlib.import_module(package)
+    else:
+        pytest.importorskip(package)
+
+from zipper.evaluation import alignment, asr, bench, cli, language, measure, report, tts  # noqa: E402
+from zipper.evaluation.manifest import read_recordings, words_from_phones  # noqa: E402
+from zipper.evaluation.metrics import Pair, error_rates, match_words, time_errors  # noqa: E402
+from zipper.evaluation.peers import load_recognizer, require  # noqa: E402
+
+RATE = 16_000
+SPEECH_CODES = 16
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+class Letters:
+    """A text tokenizer of letters: ids from 2 on, spaces in front of words."""
+
+    def encode(self, text: str) -> list[int]:
+        words = ["Ġ" + word for word in text.lower().split()]
+        return [2 + (LETTERS + "Ġ").index(c) for word in words for c in word if c in LETTERS + "Ġ"]
+
+    def piece(self, token: int) -> str:
+        return (LETTERS + "Ġ")[token - 2]
+
+
+class Codes:
+    """A speech tokenizer: 640 samples a token."""
+
+    def encode(self, samples: np.ndarray) -> np.ndarray:
+        return np.arange(-(-len(samples) // 640)) % SPEECH_CODES
+
+
+class StandIn:
+    """Zipper as evaluation sees it: hears what it is told to, speaks one second a word."""
+
+    def __init__(self, model: ZipperModel, heard: Sequence[WordTime] = ()) -> None:
+        self.model, self.heard = model, heard
+        self.text_tokenizer, self.speech_tokenizer = Letters(), Codes()
+        self.detokenizer = SimpleNamespace(
+            voices=["one"],
+            sample_rate=22_050,
+            decode=lambda tokens, voice, seed=0: tone(len(tokens) / 25, 22_050),
+        )
+
+    def transcribe(self, source: tuple[np.ndarray, int]) -> SimpleNamespace:
+        if not source[0].any():
+            raise NoSpeechError("No speech was found.")
+        words = [SimpleNamespace(text=w.word, start=w.start, end=w.end) for w in self.heard]
+        return SimpleNamespace(text=" ".join(w.word for w in self.heard), words=words)
+
+    def synthesize(self, text: str, *, voice: str | None = None, seed: int = 0) -> SimpleNamespace:
+        if "unspeakable" in text:
+            raise TextError("That cannot be spoken.")
+        return SimpleNamespace(samples=tone(len(text.split()), RATE), sample_rate=RATE)
+
+
+def tone(seconds: float, rate: int = RATE) -> np.ndarray:
+    """A quiet 200 Hz tone."""
+    return (0.1 * np.sin(2 * math.pi * 200 * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
+
+
+@pytest.fixture
+def model() -> ZipperModel:
+    torch.manual_seed(0)
+    text = TowerConfig(30, 16, 2, 2, 1, 32, begin_id=0, end_id=1)
+    speech = TowerConfig(SPEECH_CODES + 2, 16, 2, 2, 1, 32, begin_id=SPEECH_CODES, end_id=SPEECH_CODES + 1)
+    zips = ZipConfig(1, 1, 2, "rotary", text_seconds_per_token=0.2, speech_seconds_per_token=0.04)
+    return ZipperModel(ZipperConfig(text, speech, zips)).eval()
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """Two recordings, one with word times and one with phonemes."""
+    (tmp_path / "corpus" / "audio").mkdir(parents=True)
+    for name in ("a", "b"):
+        soundfile.write(tmp_path / "corpus" / "audio" / f"{name}.flac", tone(1.0), RATE)
+    phones = json.dumps(
+        [["_", 0.2], ["h", 0.1], ["I", 0.2], [" ", 0.04], ["ˈ", 0.06], ["ɔ", 0.2], [".", 0.2]]
+    )
+    rows = [
+        "id\tspeaker\tseconds\ttext\twords\tphonemes",
+        'a\tx\t1.0\tHello there\t[["Hello", 0.1, 0.5], ["there", 0.5, 0.9]]\t',
+        f"b\tx\t1.0\thi all.\t\t{phones}",
+    ]
+    (tmp_path / "corpus" / "manifest.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return tmp_path / "corpus"
+
+
+# ---- manifests -------------------------------------------------------------------------------
+
+
+def test_folder_tar_and_manifest_read_alike(corpus: Path, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "corpus.tar", "w") as archive:
+        archive.add(corpus, "corpus")
+    lines = (corpus / "manifest.tsv").read_text(encoding="utf-8").splitlines()
+    named = [
+        line + end for line, end in zip(lines, ("\taudio", "\taudio/a.flac", "\taudio/b.flac"), strict=True)
+    ]
+    (corpus / "named.tsv").write_text("\n".join(named), encoding="utf-8")
+    first, *others = [read_recordings(p) for p in (corpus, tmp_path / "corpus.tar", corpus / "named.tsv")]
+    for other in others:
+        assert [(r.id, r.text, r.words) for r in other] == [(r.id, r.text, r.words) for r in first]
+        assert all(np.array_equal(a.samples, b.samples) for a, b in zip(first, other, strict=True))
+    assert [len(r.samples) for r in first] == [RATE, RATE]
+    assert first[0].words[1] == WordTime("there", 0.5, 0.9)
+    assert [w.word for w in first[1].words] == ["hi", "all."]
+    assert len(read_recordings(corpus, limit=1)) == 1
+
+
+def test_phones_that_do_not_pair_up_with_words_give_no_times() -> None:
+    assert words_from_phones(["5", "of", "us"], [("f", 0.1), ("I", 0.1), (" ", 0.05), ("ʌ", 0.1)]) == ()
+
+
+def test_bad_manifests_are_one_clear_error(tmp_path: Path, corpus: Path) -> None:
+    (tmp_path / "empty.tsv").write_text("id\ttext\n")
+    (tmp_path / "other.tsv").write_text("name\nx\n")
+    (tmp_path / "broken.tar").write_bytes(b"no tar")
+    with tarfile.open(tmp_path / "bare.tar", "w") as archive:
+        archive.addfile(tarfile.TarInfo("x.txt"), io.BytesIO())
+    for path in (tmp_path / "none", *tmp_path.glob("*.tsv"), *tmp_path.glob("*.tar")):
+        with pytest.raises(DataError):
+            read_recordings(path)
+    (corpus / "manifest.tsv").write_text("id\ttext\twords\na\tHello\t[1]\n")
+    with pytest.raises(DataError, match="word times of a"):
+        read_recordings(corpus)
+
+
+# ---- metrics ---------------------------------------------------------------------------------
+
+
+def test_error_rates_ignore_case_punctuation_and_spelling() -> None:
+    rates = error_rates(
+        ["a", "b", "c", "d", "e"],
+        ["THE COLOUR IS RED", "OLD CATS", "WE WALK HOME NOW", "GOOD DAY", "..."],
+        ["The color is red.", "Old dogs!", "we home now", "good day all", "noise"],
+    )
+    assert (rates.words, rates.substitutions, rates.deletions, rates.insertions) == (12, 1, 1, 1)
+    assert rates.wer == 25.0
+    assert [(pair.id, pair.wer) for pair in rates.worst] == [("b", 50.0), ("d", 50.0), ("c", 25.0)]
+    with pytest.raises(ValueError, match="No reference"):
+        error_rates(["a"], ["!"], ["x"])
+
+
+def test_only_words_recognised_correctly_are_timed() -> None:
+    true = [
+        WordTime("The", 0, 0.2),
+        WordTime("um", 0.2, 0.3),
+        WordTime("cat,", 0.3, 0.6),
+        WordTime("sat", 0.7, 1),
+    ]
+    found = [WordTime("the", 0.1, 0.2), WordTime("Cat", 0.32, 0.5), WordTime("sits", 0.7, 1)]
+    pairs = match_words(true, found)
+    assert [(t.word, f.word) for t, f in pairs] == [("The", "the"), ("cat,", "Cat")]
+    errors = time_errors(pairs)
+    assert (errors.words, errors.mean_ms, errors.median_ms, errors.within_80_ms) == (2, 55.0, 60.0, 50.0)
+    assert (errors.bias_start_ms, errors.bias_end_ms) == (60.0, -50.0)
+    assert match_words(true, []) == []
+    with pytest.raises(ValueError, match="No word"):
+        time_errors([])
+
+
+# ---- recognition and synthesis ---------------------------------------------------------------
+
+
+def test_recognisers_are_compared_on_the_same_recordings(corpus: Path, model: ZipperModel) -> None:
+    recordings = read_recordings(corpus)
+    recordings[1].samples[:] = 0
+    zipper = StandIn(model, [WordTime("hello", 0, 0.5), WordTime("there", 0.5, 1)])
+    results = asr.evaluate_recognizers(
+        {"zipper": asr.zipper_recognizer(zipper), "peer": lambda samples: "hello"}, recordings
+    )
+    assert [(r.name, r.rates.wer, r.refused) for r in results] == [("zipper", 50.0, 1), ("peer", 75.0, 0)]
+    assert results[0].row()["audio s"] == 2.0
+
+
+def test_speech_is_judged_by_what_is_heard(model: ZipperModel, tmp_path: Path) -> None:
+    sentences = ["we went home", "unspeakable"]
+    spoken = tts.speak_all("zipper", tts.zipper_voice(StandIn(model), None), sentences, tmp_path)
+    assert [path.name for path in (tmp_path / "zipper").iterdir()] == ["000.wav"]
+    lengths: list[int] = []
+
+    def listener(samples: np.ndarray) -> str:
+        lengths.append(len(samples))
+        return "we went"
+
+    result = tts.judge(spoken, {"ear": listener}, lambda samples: 3.5)
+    assert (result.rates["ear"].wer, result.mos, result.row()["refused"]) == (50.0, 3.5, 1)
+    assert lengths == [3 * RATE]
+    json.dumps(result.as_dict())
+    again = tts.recorded(tmp_path / "zipper", sentences[:1])
+    assert tts.judge(again, {"ear": listener}, None).row()["RTF"] is None
+    with pytest.raises(DataError, match="holds 1 recordings for 2"):
+        tts.recorded(tmp_path / "zipper", sentences)
+
+
+def test_oracle_speaks_the_tokens_of_each_recording(corpus: Path, model: ZipperModel, tmp_path: Path) -> None:
+    zipper = StandIn(model)
+    oracle, original = tts.resynthesize(
+        read_recordings(corpus), zipper.speech_tokenizer, zipper.detokenizer, "one", tmp_path / "out"
+    )
+    assert oracle.audio_seconds == original.audio_seconds == 2.0
+    assert len(list((tmp_path / "out" / "oracle").iterdir())) == 2
+
+
+# ---- alignment -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("direction", alignment.DIRECTIONS)
+def test_forced_attention_is_laid_out_alike_in_both_directions(model: ZipperModel, direction: str) -> None:
+    weights = alignment.forced_attention(model, [5, 6, 7], list(range(10)), direction)  # type: ignore[arg-type]
+    assert weights.shape == (1, 2, 3, 10)
+    total = weights.sum(3 if direction == "text_from_speech" else 2)
+    assert ((total > 0) & (total < 1)).all()  # the rest is on begin and end
+
+
+def test_word_times_are_compared_with_true_ones(corpus: Path, model: ZipperModel) -> None:
+    recordings = read_recordings(corpus)
+    zipper = StandIn(model, recordings[0].words)
+    assert alignment.evaluate_recognition(zipper, recordings).median_ms == 0
+    heads = alignment.choose(zipper, recordings)
+    assert {head.direction for head in heads} == set(alignment.DIRECTIONS)
+    errors = [alignment.evaluate_forced(zipper, recordings, heads, d) for d in alignment.DIRECTIONS]
+    assert [error.words for error in errors] == [4, 4]
+    assert all(0 <= error.median_ms <= 1000 for error in errors)
+    untimed = [type(recordings[0])("x", recordings[0].samples, "hello")]
+    with pytest.raises(DataError, match="word times"):
+        alignment.evaluate_recognition(zipper, untimed)
+
+
+# ---- language --------------------------------------------------------------------------------
+
+
+def test_perplexity_matches_a_plain_loop_and_the_fused_model(model: ZipperModel) -> None:
+    lines = ["hello there", "a", "long " * 150]
+    with torch.no_grad():
+        for name, parameter in model.zips.named_parameters():
+            parameter.add_(torch.randn_like(parameter))  # a fused model that was trained
+            assert name
+    result = language.evaluate_language(model, Letters(), lines)
+    nll, count = 0.0, 0
+    for line in lines:
+        ids = [0, *Letters().encode(line), 1]
+        for start in range(0, len(ids) - 1, language.MAX_TOKENS):
+            part = torch.tensor([ids[start : start + language.MAX_TOKENS + 1]])
+            with torch.no_grad():
+                log = model.text(part).log_softmax(-1)[0]
+            nll -= float(log[:-1].gather(1, part[0, 1:, None]).sum())
+            count += part.shape[1] - 1
+    assert result.identical
+    assert (result.tokens, result.words) == (count, 153)
+    assert result.perplexity_token == result.fused_perplexity_token
+    assert result.perplexity_token == pytest.approx(math.exp(nll / count), rel=1e-3)
+    assert result.perplexity_word == pytest.approx(math.exp(nll / 153), rel=1e-3)
+
+
+def test_a_text_tower_that_was_changed_is_noticed(model: ZipperModel) -> None:
+    other = ZipperModel(model.config).eval().text
+    assert not language.evaluate_language(model, Letters(), ["hello"], other).identical
+
+
+def test_text_files_plain_and_compressed(tmp_path: Path) -> None:
+    import lzma
+
+    (tmp_path / "a.txt").write_text("one\n\n two \nthree\n")
+    (tmp_path / "a.txt.xz").write_bytes(lzma.compress(b"one\ntwo\nthree"))
+    assert language.read_lines(tmp_path / "a.txt") == language.read_lines(tmp_path / "a.txt.xz")
+    assert language.read_lines(tmp_path / "a.txt", 1) == ["one"]
+    (tmp_path / "b.txt.xz").write_bytes(b"not compressed")
+    (tmp_path / "c.txt").write_text("\n")
+    for name in ("b.txt.xz", "c.txt", "none.txt"):
+        with pytest.raises(DataError):
+            language.read_lines(tmp_path / name)
+
+
+# ---- speed -----------------------------------------------------------------------------------
+
+
+def test_inputs_have_the_length_that_was_asked_for(corpus: Path) -> None:
+    recording = measure.make_recording(corpus / "audio" / "a.flac", 2.5)
+    assert len(recording) == 2.5 * RATE
+    for seconds in (3, 10, 30):
+        assert 0.6 < len(measure.make_text(seconds)) / (seconds * measure.CHARACTERS_PER_SECOND) < 1.6
+
+
+def test_measure_tells_the_first_part_from_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "load_engine", lambda case: lambda text: iter([1.0, 2.0]))
+    measured = measure.measure(measure.Case("any", "synthesize", 3, 1))
+    assert measured.audio_s == 3.0
+    assert 0 <= measured.first_s <= measured.total_s
+    assert measured.peak_mb > 10
+    assert bench.row(measure.Case("any", "synthesize", 3, 1), measured)["audio s"] == 3.0
+
+
+def test_a_measurement_that_fails_is_one_clear_error() -> None:
+    with pytest.raises(OptionError, match="hibari cannot transcribe"):
+        measure.load_engine(measure.Case("hibari", "transcribe", 3, 1))
+    with pytest.raises(DataError, match="failed to transcribe 3 s: .*hibari cannot transcribe"):
+        bench.run_case(measure.Case("hibari", "transcribe", 3, 1))
+
+
+# ---- peers, report, command line -------------------------------------------------------------
+
+
+def test_missing_peers_are_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="no Whisper model"):
+        load_recognizer(tmp_path)
+    with pytest.raises(Exception, match="needs the package no_such_package"):
+        require("no_such_package")
+
+
+def test_table_lines_up_and_leaves_blanks() -> None:
+    text = report.table([{"name": "a", "x": 1.5}, {"name": "long", "y": 20}])
+    assert text.splitlines() == ["name    x   y", "----  ---  --", "a     1.5    ", "long       20"]
+    assert "said  b" in report.worst("t", [Pair("a", "b", "c", 100.0)])
+    assert "none" in report.worst("t", [])
+
+
+def test_command_line(corpus: Path, model: ZipperModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                      capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    zipper = StandIn(model, [WordTime("hello", 0, 0.5), WordTime("there", 0.5, 1)])
+    monkeypatch.setattr(cli, "load_zipper", lambda args: zipper)
+    monkeypatch.setattr(cli, "load_recognizer", lambda folder, threads: lambda samples: "one two")
+    sentences, saved, heads = tmp_path / "lines.txt", tmp_path / "out.json", tmp_path / "alignment.json"
+    sentences.write_text("one two\nthree\n")
+    judged = ["--judges", "ear", "--no-mos", "--json", str(saved)]
+    runs: dict[str, list[str]] = {
+        "asr": [str(corpus), "--peer", "ear", "--json", str(saved)],
+        "tts": [str(sentences), *judged, "--out", str(tmp_path / "wav")],
+        "oracle": [str(corpus), *judged],
+        "align": [str(corpus), "--choose-heads", str(heads), "--json", str(saved)],
+        "text": [str(sentences), "--json", str(saved)],
+    }
+    for name, arguments in runs.items():
+        assert cli.main([name, *arguments, "--threads", "1"]) == 0, name
+        assert json.loads(saved.read_text())["evaluation"] == name
+        assert json.loads(saved.read_text())["results"]
+    assert cli.main(["align", str(corpus), "--heads", str(heads), "--threads", "1"]) == 0
+    assert {head.direction for head in load_heads(heads)} == set(alignment.DIRECTIONS)
+    capsys.readouterr()
+    for bad in (["asr", str(tmp_path / "none")], ["tts", str(sentences), "--no-mos"], ["text", str(sentences),
+                "--limit", "0"]):  # fmt: skip
+        assert cli.main([*bad, "--threads", "1"]) == 2
+        assert capsys.readouterr().err.count("\n") == 1

@@ -1,0 +1,189 @@
+"""`python -m zipper evaluate`: one subcommand for each kind of measurement; prints tables, writes JSON."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from zipper.align.heads import load_heads, save_heads
+from zipper.api import Zipper
+from zipper.errors import ZipperError
+from zipper.evaluation import report
+from zipper.evaluation.alignment import choose, evaluate_forced, evaluate_recognition
+from zipper.evaluation.asr import evaluate_recognizers, zipper_recognizer
+from zipper.evaluation.language import evaluate_language, read_lines
+from zipper.evaluation.manifest import read_recordings
+from zipper.evaluation.peers import Recognizer, hibari_voice, load_mos, load_recognizer
+from zipper.evaluation.tts import (
+    Spoken,
+    SynthesisResult,
+    judge,
+    read_sentences,
+    recorded,
+    resynthesize,
+    speak_all,
+    zipper_voice,
+)
+from zipper.model.checkpoint import load_tower
+
+HIBARI = "hibari"
+Report = dict[str, Any]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one evaluation; 2 and one line on stderr for an error that people can cause."""
+    args = build_parser().parse_args(argv)
+    torch.set_num_threads(args.threads)
+    try:
+        if args.limit is not None and args.limit < 1:
+            raise ZipperError("--limit must be at least 1.")
+        results = args.run(args)
+        if args.json:
+            report.write_json(args.json, {"evaluation": args.command, "input": str(args.input), **results})
+    except ZipperError as error:
+        print(f"zipper: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line, see `python -m zipper evaluate --help`."""
+    parser = argparse.ArgumentParser(prog="zipper evaluate", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    asr = _command(commands, "asr", run_asr, "MANIFEST", "word error rate of recognition")
+    _folders(asr, "--peer", "Whisper model folders that transcribe the same recordings")
+    tts = _command(commands, "tts", run_tts, "SENTENCES", "what judges understand of synthesised sentences")
+    tts.add_argument(
+        "--peer", default=None, help="'hibari', or a folder with one recording a sentence, by name"
+    )
+    oracle = _command(
+        commands, "oracle", run_oracle, "MANIFEST", "the same of recordings spoken from their tokens"
+    )
+    for command in (tts, oracle):
+        _folders(command, "--judges", "Whisper model folders that listen")
+        command.add_argument("--voice", default=None, help="voice of the speech (default: the first)")
+        command.add_argument("--no-mos", action="store_true", help="leave DistillMOS out")
+        command.add_argument("--out", type=Path, help="folder for the speech as WAV files")
+    align = _command(
+        commands, "align", run_align, "MANIFEST", "errors of word times where true ones are known"
+    )
+    align.add_argument("--heads", type=Path, help="alignment.json (default: the model's)")
+    align.add_argument("--choose-heads", type=Path, help="choose heads on this manifest, write them here")
+    text = _command(commands, "text", run_text, "FILE", "perplexity of the text tower, alone and fused")
+    text.add_argument("--tower", type=Path, help="folder of the text tower from before the fusion")
+    return parser
+
+
+def run_asr(args: argparse.Namespace) -> Report:
+    """Zipper and its peers on the recordings of a manifest."""
+    recordings = read_recordings(args.input, args.limit)
+    recognizers = {"zipper": zipper_recognizer(load_zipper(args)), **_recognizers(args.peer, args.threads)}
+    results = evaluate_recognizers(recognizers, recordings)
+    print(report.table([result.row() for result in results]))
+    for result in results:
+        print("\n" + report.worst(result.name, result.rates.worst))
+    return {"results": [asdict(result) for result in results]}
+
+
+def run_tts(args: argparse.Namespace) -> Report:
+    """Zipper and a peer speaking the sentences of a text file."""
+    sentences = read_sentences(args.input, args.limit)
+    spoken = [speak_all("zipper", zipper_voice(load_zipper(args), args.voice), sentences, args.out)]
+    if args.peer == HIBARI:
+        spoken.append(speak_all(HIBARI, hibari_voice(args.threads), sentences, args.out))
+    elif args.peer:
+        spoken.append(recorded(Path(args.peer), sentences))
+    return _judge_all(spoken, args)
+
+
+def run_oracle(args: argparse.Namespace) -> Report:
+    """Recordings resynthesised from their own tokens, beside the recordings themselves."""
+    zipper = load_zipper(args)
+    detokenizer = zipper.detokenizer
+    spoken = resynthesize(
+        read_recordings(args.input, args.limit),
+        zipper.speech_tokenizer,
+        detokenizer,
+        args.voice or detokenizer.voices[0],
+        args.out,
+    )
+    return _judge_all(spoken, args)
+
+
+def run_align(args: argparse.Namespace) -> Report:
+    """Errors of word times; with --choose-heads, first the choice of the heads that give them."""
+    zipper, recordings = load_zipper(args), read_recordings(args.input, args.limit)
+    if args.choose_heads:
+        heads = choose(zipper, recordings)
+        save_heads(heads, args.choose_heads)
+        print(report.table([asdict(head) for head in heads]) + "\n")
+    else:
+        heads = load_heads(args.heads or zipper.folder / "zipper" / "alignment.json")
+    errors = {
+        "recognition": evaluate_recognition(zipper, recordings),
+        "recognition, text given": evaluate_forced(zipper, recordings, heads, "text_from_speech"),
+        "synthesis, speech given": evaluate_forced(zipper, recordings, heads, "speech_from_text"),
+    }
+    rows = [{"direction": name, **asdict(error)} for name, error in errors.items()]
+    print(report.table(rows))
+    return {"heads": [asdict(head) for head in heads], "results": rows}
+
+
+def run_text(args: argparse.Namespace) -> Report:
+    """Perplexity on a text file; an error if fusing changed a single logit."""
+    zipper = load_zipper(args)
+    tower = load_tower(args.tower) if args.tower else None
+    result = asdict(
+        evaluate_language(zipper.model, zipper.text_tokenizer, read_lines(args.input, args.limit), tower)
+    )
+    print(report.table([result]))
+    if not result["identical"]:
+        raise ZipperError("The fused model's text logits differ from the text tower's.")
+    return {"results": [result]}
+
+
+def _judge_all(spoken: Sequence[Spoken], args: argparse.Namespace) -> Report:
+    """Table, worst utterances and JSON of speech under the judges of the command line."""
+    if not args.judges and args.no_mos:
+        raise ZipperError(
+            "There is nothing to judge by: name Whisper folders with --judges, or drop --no-mos."
+        )
+    judges = _recognizers(args.judges, args.threads)
+    mos = None if args.no_mos else load_mos()
+    results: list[SynthesisResult] = [judge(one, judges, mos) for one in spoken]
+    print(report.table([result.row() for result in results]))
+    for result in results:
+        for name, rates in result.rates.items():
+            print("\n" + report.worst(f"{result.spoken.name} by {name}", rates.worst))
+    return {"results": [result.as_dict() for result in results]}
+
+
+def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], Report], given: str,
+             summary: str) -> argparse.ArgumentParser:  # fmt: skip
+    """A subcommand with the options that all share."""
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=run.__doc__)
+    parser.add_argument("input", metavar=given, type=Path)
+    parser.add_argument("--model", type=Path, help="folder of Zipper's weights (default: the shipped ones)")
+    parser.add_argument("--limit", type=int, help="only the first so many")
+    parser.add_argument("--threads", type=int, default=2, help="of every engine (default: %(default)s)")
+    parser.add_argument("--json", type=Path, help="also write the results to this file")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _folders(parser: argparse.ArgumentParser, option: str, summary: str) -> None:
+    parser.add_argument(option, type=Path, nargs="+", default=[], metavar="FOLDER", help=summary)
+
+
+def load_zipper(args: argparse.Namespace) -> Zipper:
+    """The weights of the command line, or the shipped ones."""
+    return Zipper.from_pretrained(args.model) if args.model else Zipper.from_pretrained()
+
+
+def _recognizers(folders: Sequence[Path], threads: int) -> dict[str, Recognizer]:
+    """Whisper models under the names of their folders."""
+    return {folder.name: load_recognizer(folder, threads) for folder in folders}

@@ -1,0 +1,172 @@
+"""Synthesis: what recognisers understand, and how natural it sounds; the first sample, no picking."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from zipper.audio import Samples, load_audio, write_wav
+from zipper.errors import DataError, ZipperError
+from zipper.evaluation.manifest import SUFFIXES, Recording
+from zipper.evaluation.metrics import ErrorRates, error_rates
+from zipper.evaluation.peers import Recognizer, Sound, Voice
+from zipper.rates import SPEECH_RATE
+
+Mos = Callable[[Samples], float]
+
+
+class Synthesizes(Protocol):
+    """What an evaluation of synthesis needs of Zipper."""
+
+    def synthesize(self, text: str, *, voice: str | None = None, seed: int = 0) -> Any:
+        """Speech with samples and sample_rate."""
+
+
+class SpeechTokens(Protocol):
+    """What an evaluation of resynthesis needs of the speech tokenizer."""
+
+    def encode(self, samples: Samples) -> np.ndarray:
+        """Samples (n,) at 16 kHz -> tokens."""
+
+
+class SpeechSamples(Protocol):
+    """What an evaluation of resynthesis needs of the detokenizer."""
+
+    sample_rate: int
+
+    def decode(self, tokens: np.ndarray, voice: str, seed: int = 0) -> Samples:
+        """Tokens -> samples (n,)."""
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """Sentences as one system spoke them, None where it refused; recordings took no compute, 0.0."""
+
+    name: str
+    ids: list[str]
+    texts: list[str]
+    sounds: list[Sound | None]
+    compute_seconds: float
+
+    @property
+    def audio_seconds(self) -> float:
+        """Seconds of speech in all."""
+        return sum(len(sound[0]) / sound[1] for sound in self.sounds if sound)
+
+
+@dataclass(frozen=True)
+class SynthesisResult:
+    """One system's error rates by each judge and its naturalness, 1 to 5 (None if not judged)."""
+
+    spoken: Spoken
+    rates: dict[str, ErrorRates]
+    mos: float | None
+
+    def row(self) -> dict[str, Any]:
+        """One line of the table."""
+        audio = self.spoken.audio_seconds
+        return {
+            "speech": self.spoken.name,
+            "sentences": len(self.spoken.texts),
+            **{f"WER % {judge}": rates.wer for judge, rates in self.rates.items()},
+            "MOS": self.mos,
+            "refused": sum(sound is None for sound in self.spoken.sounds),
+            "audio s": round(audio, 1),
+            "RTF": round(self.spoken.compute_seconds / audio, 3)
+            if audio and self.spoken.compute_seconds
+            else None,
+        }
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same for JSON, with the worst utterances of each judge."""
+        return self.row() | {"judges": {name: asdict(rates) for name, rates in self.rates.items()}}
+
+
+def read_sentences(path: Path, limit: int | None = None) -> list[str]:
+    """Sentences of a text file, one a line; DataError if there are none."""
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError):
+        raise DataError(f"{path} cannot be read as a text file of sentences.") from None
+    sentences = [line for line in lines if line][:limit]
+    if not sentences:
+        raise DataError(f"{path} holds no sentence.")
+    return sentences
+
+
+def zipper_voice(zipper: Synthesizes, voice: str | None) -> Voice:
+    """Zipper speaking with seed 0."""
+
+    def speak(text: str) -> Sound:
+        speech = zipper.synthesize(text, voice=voice, seed=0)
+        return speech.samples, speech.sample_rate
+
+    return speak
+
+
+def speak_all(name: str, voice: Voice, sentences: Sequence[str], out: Path | None) -> Spoken:
+    """Speak each sentence once, and save OUT/NAME/000.wav and on."""
+    ids = [f"{index:03d}" for index in range(len(sentences))]
+    sounds: list[Sound | None] = []
+    start = time.perf_counter()
+    for sentence in sentences:
+        try:
+            sounds.append(voice(sentence))
+        except ZipperError:
+            sounds.append(None)
+    spoken = Spoken(name, ids, list(sentences), sounds, time.perf_counter() - start)
+    if out is not None:
+        save_all(spoken, out / name)
+    return spoken
+
+
+def recorded(folder: Path, sentences: Sequence[str]) -> Spoken:
+    """Speech that was made before: the n-th file of the folder, by name, is the n-th sentence."""
+    files = sorted(path for path in folder.glob("*") if path.suffix in SUFFIXES)[: len(sentences)]
+    if len(files) < len(sentences):
+        raise DataError(f"{folder} holds {len(files)} recordings for {len(sentences)} sentences.")
+    sounds: list[Sound | None] = [(load_audio(path), SPEECH_RATE) for path in files]
+    return Spoken(folder.name, [path.stem for path in files], list(sentences), sounds, 0.0)
+
+
+def resynthesize(
+    recordings: Sequence[Recording],
+    tokenizer: SpeechTokens,
+    detokenizer: SpeechSamples,
+    voice: str,
+    out: Path | None,
+) -> list[Spoken]:
+    """The recordings from their own tokens (saved in OUT/oracle), the bound of synthesis, and as they are."""
+    start = time.perf_counter()
+    sounds: list[Sound | None] = [
+        (detokenizer.decode(tokenizer.encode(r.samples), voice), detokenizer.sample_rate) for r in recordings
+    ]
+    seconds = time.perf_counter() - start
+    ids, texts = [r.id for r in recordings], [r.text for r in recordings]
+    original: list[Sound | None] = [(r.samples, SPEECH_RATE) for r in recordings]
+    oracle = Spoken("oracle", ids, texts, sounds, seconds)
+    if out is not None:
+        save_all(oracle, out / oracle.name)
+    return [oracle, Spoken("recording", ids, texts, original, 0.0)]
+
+
+def save_all(spoken: Spoken, folder: Path) -> None:
+    """Write every sound as FOLDER/ID.wav."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, sound in zip(spoken.ids, spoken.sounds, strict=True):
+        if sound:
+            write_wav(folder / f"{name.replace('/', '_')}.wav", *sound)
+
+
+def judge(spoken: Spoken, judges: Mapping[str, Recognizer], mos: Mos | None) -> SynthesisResult:
+    """Error rates by every judge and mean naturalness; a refused sentence counts as silence to judges."""
+    sounds = [load_audio(sound) if sound else None for sound in spoken.sounds]  # 16 kHz
+    rates = {}
+    for name, recognizer in judges.items():
+        heard = [recognizer(sound) if sound is not None else "" for sound in sounds]
+        rates[name] = error_rates(spoken.ids, spoken.texts, heard)
+    scores = [mos(sound) for sound in sounds if sound is not None] if mos else []
+    return SynthesisResult(spoken, rates, round(float(np.mean(scores)), 2) if scores else None)

@@ -1,0 +1,122 @@
+"""Stage `prepare`, second half: one text style, phones and word times for every utterance."""
+
+import json
+import logging
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from zipper.training.manifest import Utterance
+from zipper.training.phones import (
+    PhoneClassifier,
+    TimedPhone,
+    align,
+    frame_labels,
+    timed_phones,
+    transcript_phones,
+    word_times,
+)
+from zipper.training.store import Store, StoreWriter
+
+log = logging.getLogger(__name__)
+
+WORST_SCORE = -3.0  # mean log-probability of a frame under which a transcript does not belong to its recording
+
+Phonemize = Callable[[str], Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """One utterance as training reads it. `words` is (word, start, end) in seconds, empty where unknown."""
+
+    id: str
+    speaker: str
+    text: str
+    words: list[tuple[str, float, float]]
+
+
+def train_classifier(features: Store, utterances: Sequence[Utterance], steps: int, seed: int) -> PhoneClassifier:
+    """Learn phones from generated speech, whose durations are known."""
+    torch.manual_seed(seed)
+    known = [u for u in utterances if u.id in features and u.phones]
+    x = torch.from_numpy(np.concatenate([features[u.id] for u in known]))
+    y = torch.from_numpy(np.concatenate([_generated(u, features.length(u.id))[1] for u in known]))
+    classifier = PhoneClassifier(x.shape[1])
+    optimiser = torch.optim.AdamW(classifier.parameters(), 2e-3, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=steps, pct_start=0.05)
+    for _ in range(steps):
+        rows = torch.randint(0, len(x), (2048,))
+        inputs = x[rows].float()
+        loss = F.cross_entropy(classifier(inputs + 0.05 * torch.randn_like(inputs)), y[rows], label_smoothing=0.05)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+    return classifier.eval()
+
+
+def _generated(utterance: Utterance, frames: int) -> tuple[list[TimedPhone], np.ndarray]:
+    phones = timed_phones(utterance.phones)
+    return phones, frame_labels(phones, frames)
+
+
+@torch.inference_mode()
+def _recognised(
+    utterance: Utterance, features: np.ndarray, classifier: PhoneClassifier, phonemize: Phonemize
+) -> tuple[list[TimedPhone], np.ndarray] | None:
+    ids, words = transcript_phones(phonemize(utterance.text.lower()))
+    log_probs = classifier(torch.from_numpy(np.array(features)).float()).log_softmax(-1)
+    found = align(log_probs, ids, words)
+    if found is None or found[1] < WORST_SCORE:
+        return None
+    return found[0], frame_labels(found[0], len(features))
+
+
+def label_source(
+    utterances: Sequence[Utterance],
+    features: Store,
+    out: Path,
+    classifier: PhoneClassifier,
+    phonemize: Phonemize,
+    style: Callable[[str], str],
+) -> None:
+    """Write out/ (a store of phone labels, int8 at 50 Hz) and out/aligned.jsonl for one source."""
+    dropped = 0
+    with StoreWriter(out, "int8") as store, (out / "aligned.jsonl").open("a", encoding="utf-8") as rows:
+        for utterance in utterances:
+            if utterance.id not in features or utterance.id in store.done:
+                continue
+            if utterance.phones:
+                found = _generated(utterance, features.length(utterance.id))
+            else:
+                found = _recognised(utterance, features[utterance.id], classifier, phonemize)
+            if found is None:
+                dropped += 1
+                continue
+            store.add(utterance.id, found[1])
+            rows.write(json.dumps(_row(utterance, found[0], style(utterance.text)), ensure_ascii=False) + "\n")
+    log.info("%s: %d utterances labelled, %d left out", out.name, len(store.done), dropped)
+
+
+def _row(utterance: Utterance, phones: Sequence[TimedPhone], text: str) -> dict[str, object]:
+    times, words = word_times(phones), text.split()
+    known = len(times) == len(words)  # else a number or a hyphen was read as more words than are written
+    timed = [[w, round(a, 3), round(b, 3)] for w, (a, b) in zip(words, times, strict=True)] if known else []
+    return {"id": utterance.id, "speaker": utterance.speaker, "text": text, "words": timed}
+
+
+def read_aligned(folder: Path) -> list[Aligned]:
+    """The rows that label_source wrote."""
+    with (folder / "aligned.jsonl").open(encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    return [Aligned(r["id"], r["speaker"], r["text"], [(w, a, b) for w, a, b in r["words"]]) for r in rows]
+
+
+def is_held_out(name: str, share: float = 0.01) -> bool:
+    """The same small part of every source is kept for validation, chosen by the id alone."""
+    return zlib.crc32(name.encode()) % 10_000 < share * 10_000

@@ -1,0 +1,259 @@
+"""The training loop of every stage: optimisers, precision, schedule, saving, resuming, several processes."""
+
+import json
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from tqdm import tqdm
+
+from zipper.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+STATE_FILE = "state.pt"
+WEIGHTS_FILE = "weights.safetensors"
+LOG_FILE = "log.jsonl"
+
+Batch = Any
+Losses = Mapping[str, Tensor]  # must hold "loss", the one that is minimised, and may hold "tokens", a count
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """How a stage is optimised.
+
+    Matrices inside the network take Muon steps (Jordan et al. 2024), scaled to the size of AdamW's so that one
+    learning rate serves both; embeddings, norms, gates and biases take AdamW steps.
+    """
+
+    steps: int
+    lr: float = 2e-3
+    gate_lr: float = 1e-2  # scalars (gates) move a distance of 1, weights one of 0.02: they need their own pace
+    warmup: int = 100  # steps
+    final_lr: float = 0.0  # share of lr at the last step; the decay is linear
+    weight_decay: float = 0.05
+    clip: float = 1.0  # gradient norm
+    accumulate: int = 1  # micro-batches a step, over all processes
+    autocast: bool = True  # bfloat16
+    save_seconds: float = 180.0
+    log_steps: int = 20
+    seed: int = 0
+
+
+class Trainer:
+    """Runs `stage`, a module whose forward(batch) returns losses, over batch(0), batch(1), ...
+
+    `batch` must be a pure function of its number: that makes the data position one integer, and a run over two
+    processes the same as over one.
+    """
+
+    def __init__(self, stage: nn.Module, batch: Callable[[int], Batch], config: LoopConfig, folder: Path) -> None:
+        self.stage, self.batch, self.config, self.folder = stage, batch, config, folder
+        self.rank = int(os.environ.get("RANK", "0"))
+        self.world = int(os.environ.get("WORLD_SIZE", "1"))
+        if config.accumulate % self.world:
+            raise ConfigError(f"accumulate={config.accumulate} does not divide over {self.world} processes.")
+        self.device = torch.device("cuda", self.rank % torch.cuda.device_count()) if torch.cuda.is_available() else \
+            torch.device("cpu")
+        stage.to(self.device)
+        self.optimisers = build_optimisers(stage, config)
+        self.step = 0
+        torch.manual_seed(config.seed + self.rank)
+
+    def run(self, resume: bool) -> None:
+        """Train to the last step; with `resume` from the last save, if there is one."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if resume and (self.folder / STATE_FILE).exists():
+            self._load()
+        started_here = self._start_processes()
+        module: nn.Module = DistributedDataParallel(self.stage, find_unused_parameters=True) if self.world > 1 else \
+            self.stage
+        self.stage.train()
+        try:
+            self._loop(module)
+        finally:
+            if started_here:
+                dist.destroy_process_group()
+
+    def _start_processes(self) -> bool:
+        if self.world == 1 or dist.is_initialized():
+            return False
+        dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+        return True
+
+    def _loop(self, module: nn.Module) -> None:
+        meter, saved = Meter(), time.monotonic()
+        bar = tqdm(total=self.config.steps, initial=self.step, disable=self.rank != 0, mininterval=5)
+        while self.step < self.config.steps:
+            losses = self._one_step(module)
+            self.step += 1
+            meter.add(losses)
+            bar.update()
+            if self.step % self.config.log_steps == 0 and self.rank == 0:
+                means = meter.read()
+                bar.set_postfix({k: f"{v:.4g}" for k, v in means.items()})
+                self._write_log(means)
+            if time.monotonic() - saved > self.config.save_seconds:
+                self.save()
+                saved = time.monotonic()
+        bar.close()
+        self.save()
+
+    def _one_step(self, module: nn.Module) -> dict[str, float]:
+        share = self.config.accumulate // self.world
+        totals: dict[str, float] = {}
+        for micro in range(share):
+            number = self.step * self.config.accumulate + micro * self.world + self.rank
+            with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.autocast):
+                losses: Losses = module(to_device(self.batch(number), self.device))
+            (losses["loss"] / share).backward()
+            for name, value in losses.items():
+                weight = 1.0 if name == "tokens" else 1 / share
+                totals[name] = totals.get(name, 0.0) + float(value.detach()) * weight
+        trained = [p for p in self.stage.parameters() if p.grad is not None]
+        totals["grad"] = float(nn.utils.clip_grad_norm_(trained, self.config.clip))
+        rate = learning_rate(self.step, self.config)
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = rate * group["scale"]
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+        return totals
+
+    def _write_log(self, means: Mapping[str, float]) -> None:
+        with (self.folder / LOG_FILE).open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": self.step, **{k: round(v, 5) for k, v in means.items()}}) + "\n")
+
+    def save(self) -> None:
+        """Weights, optimisers, step (which is the data position) and random state; the old save survives a crash."""
+        if self.rank != 0:
+            return
+        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.stage.state_dict().items()}
+        save_file(weights, self.folder / (WEIGHTS_FILE + ".new"))
+        torch.save({"step": self.step, "optimisers": [o.state_dict() for o in self.optimisers],
+                    "random": torch.get_rng_state()}, self.folder / (STATE_FILE + ".new"))
+        for name in (WEIGHTS_FILE, STATE_FILE):
+            (self.folder / (name + ".new")).replace(self.folder / name)
+
+    def _load(self) -> None:
+        self.stage.load_state_dict(load_file(self.folder / WEIGHTS_FILE))
+        state = torch.load(self.folder / STATE_FILE, weights_only=True)
+        self.step = state["step"]
+        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
+        torch.set_rng_state(state["random"])
+        log.info("resumed at step %d", self.step)
+
+
+class Meter:
+    """Means of the losses and the tokens a second between two reads."""
+
+    def __init__(self) -> None:
+        self._reset()
+
+    def _reset(self) -> None:
+        self.sums: dict[str, float] = {}
+        self.counts: dict[str, int] = {}
+        self.started = time.monotonic()
+
+    def add(self, losses: Mapping[str, float]) -> None:
+        for name, value in losses.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+            self.counts[name] = self.counts.get(name, 0) + 1
+
+    def read(self) -> dict[str, float]:
+        means = {name: total / self.counts[name] for name, total in self.sums.items() if name != "tokens"}
+        means["tokens/s"] = self.sums.get("tokens", 0.0) / (time.monotonic() - self.started)
+        self._reset()
+        return means
+
+
+def learning_rate(step: int, config: LoopConfig) -> float:
+    """Linear warm-up, then linear decay to final_lr."""
+    if step < config.warmup:
+        return config.lr * (step + 1) / config.warmup
+    left = (config.steps - step) / max(1, config.steps - config.warmup)
+    return config.lr * (config.final_lr + (1 - config.final_lr) * left)
+
+
+def build_optimisers(stage: nn.Module, config: LoopConfig) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices of Linear layers, AdamW for everything else that is trained."""
+    matrices: list[Tensor] = []
+    for module in stage.modules():
+        if isinstance(module, nn.Linear) and module.weight.requires_grad and min(module.weight.shape) > 64:
+            matrices.append(module.weight)
+    chosen = {id(weight) for weight in matrices}
+    rest = [p for p in stage.parameters() if p.requires_grad and id(p) not in chosen]
+    groups = [{"params": [p for p in rest if p.dim() > 0], "scale": 1.0},
+              {"params": [p for p in rest if p.dim() == 0], "scale": config.gate_lr / config.lr, "weight_decay": 0.0}]
+    adamw = torch.optim.AdamW([g for g in groups if g["params"]], lr=config.lr, betas=(0.9, 0.98),
+                              weight_decay=0.0)
+    if not matrices:
+        return [adamw]
+    muon = torch.optim.Muon([{"params": matrices, "scale": 1.0}], lr=config.lr, weight_decay=config.weight_decay,
+                            adjust_lr_fn="match_rms_adamw")
+    return [muon, adamw]
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """Tensors of a batch (a mapping or a sequence, nested) to a device."""
+    if isinstance(batch, Tensor):
+        return batch.to(device)
+    if isinstance(batch, Mapping):
+        return {key: to_device(value, device) for key, value in batch.items()}
+    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
+        return type(batch)(*(to_device(value, device) for value in batch))
+    if isinstance(batch, (list, tuple)):
+        return type(batch)(to_device(value, device) for value in batch)
+    return batch
+
+
+class BatchPlan:
+    """Utterances of similar length together; batch number n is a pure function of n and the seed.
+
+    lengths: size of each item; budget: the most that a batch may hold with padding counted.
+    """
+
+    def __init__(self, lengths: Iterable[int], budget: int, seed: int, most: int = 10**9) -> None:
+        self.lengths, self.budget, self.seed, self.most = list(lengths), budget, seed, most
+        if not self.lengths:
+            raise ConfigError("There is nothing to train on: the prepared data is empty.")
+        self._epochs: dict[int, list[list[int]]] = {}
+        self.per_epoch = len(self._epoch(0))
+
+    def _epoch(self, epoch: int) -> list[list[int]]:
+        if epoch not in self._epochs:
+            self._epochs = {epoch: self._plan(epoch)}  # only the current one is kept
+        return self._epochs[epoch]
+
+    def _plan(self, epoch: int) -> list[list[int]]:
+        draw = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+        # A little noise on the length, so that the same utterances do not meet in every epoch.
+        noise = torch.rand(len(self.lengths), generator=draw).tolist()
+        order = sorted(range(len(self.lengths)), key=lambda i: math.log(self.lengths[i] + 1) + 0.1 * noise[i])
+        batches: list[list[int]] = [[]]
+        longest = 0
+        for item in order:
+            longest = max(longest, self.lengths[item])
+            if batches[-1] and ((len(batches[-1]) + 1) * longest > self.budget or len(batches[-1]) >= self.most):
+                batches.append([])
+                longest = self.lengths[item]
+            batches[-1].append(item)
+        # Every epoch has as many batches as the shortest plan can promise; a rest too small to fill one is kept.
+        return [batches[i] for i in torch.randperm(len(batches), generator=draw).tolist()]
+
+    def __getitem__(self, number: int) -> list[int]:
+        epoch, place = divmod(number, self.per_epoch)
+        batches = self._epoch(epoch)
+        return batches[place % len(batches)]

@@ -63,7 +63,7 @@ def word_times(
 
 
 def mean_weights(weights: np.ndarray, heads: Sequence[AlignmentHead], text_tokens: int) -> np.ndarray:
-    """Mean of the chosen heads, each standardised over the text and smoothed over time: (T_text, T_speech).
+    """Mean of the chosen heads, each standardised over the text, then smoothed over time: (T_text, T_speech).
 
     Standardising per speech token asks "which text token does this moment belong to most", whatever total
     weight the moment received, so that heads of different sharpness count alike.
@@ -76,7 +76,8 @@ def mean_weights(weights: np.ndarray, heads: Sequence[AlignmentHead], text_token
         raise ValueError(f"An alignment head lies outside weights of shape {weights.shape}.")
     chosen = np.stack([weights[h.zip_point, h.head] for h in heads]).astype(np.float64)  # (K, Tt, Ts)
     spread = np.maximum(chosen.std(axis=1, keepdims=True), 1e-9)
-    return median_filter((chosen - chosen.mean(axis=1, keepdims=True)) / spread, MEDIAN_WIDTH).mean(axis=0)
+    mean = ((chosen - chosen.mean(axis=1, keepdims=True)) / spread).mean(axis=0)
+    return median_filter(mean, MEDIAN_WIDTH)
 
 
 def token_spans(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

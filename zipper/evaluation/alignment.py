@@ -13,31 +13,24 @@ import numpy as np
 from zipper.align.forced import forced_attention
 from zipper.align.heads import AlignmentHead, Direction, choose_heads, score_heads
 from zipper.align.words import WordTime, voiced_tokens, word_times
+from zipper.components import SpeechTokens, TextTokens
 from zipper.errors import DataError, ZipperError
 from zipper.evaluation.manifest import Recording
 from zipper.evaluation.metrics import TimeErrors, match_words, time_errors
 from zipper.model.zipper import ZipperModel
+from zipper.passages import alignment_heads
 from zipper.rates import SPEECH_RATE, TOKEN_RATE, TOKEN_SAMPLES
 
 DIRECTIONS: tuple[Direction, Direction] = ("text_from_speech", "speech_from_text")
-
-
-class TextPieces(Protocol):
-    """What alignment needs of the text tokenizer."""
-
-    def encode(self, text: str) -> list[int]:
-        """Text -> ids."""
-
-    def piece(self, token: int) -> str:
-        """Byte-level piece of an id."""
 
 
 class Aligns(Protocol):
     """What an evaluation of word times needs of Zipper."""
 
     model: ZipperModel
-    text_tokenizer: TextPieces
-    speech_tokenizer: Any
+    text_tokenizer: TextTokens
+    speech_tokenizer: SpeechTokens
+    heads: tuple[AlignmentHead, ...]
 
     def transcribe(self, source: tuple[np.ndarray, int]) -> Any:
         """Transcript with words."""
@@ -55,11 +48,9 @@ def evaluate_recognition(zipper: Aligns, recordings: Sequence[Recording]) -> Tim
     return time_errors(pairs)
 
 
-def evaluate_forced(
-    zipper: Aligns, recordings: Sequence[Recording], heads: Sequence[AlignmentHead], direction: Direction
-) -> TimeErrors:
+def evaluate_forced(zipper: Aligns, recordings: Sequence[Recording], direction: Direction) -> TimeErrors:
     """Errors of word times in one direction when text and speech are both given."""
-    chosen = [head for head in heads if head.direction == direction]
+    chosen = alignment_heads(zipper.heads, direction, zipper.model)
     pairs: list[tuple[WordTime, WordTime]] = []
     for recording in _timed(recordings):
         ids, weights = _attention(zipper, recording, direction)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from zipper.align.heads import load_heads, save_heads
+from zipper.align.heads import save_heads
 from zipper.api import Zipper
 from zipper.errors import ZipperError
 from zipper.evaluation import report
@@ -71,8 +71,9 @@ def build_parser() -> argparse.ArgumentParser:
     align = _command(
         commands, "align", run_align, "MANIFEST", "errors of word times where true ones are known"
     )
-    align.add_argument("--heads", type=Path, help="alignment.json (default: the model's)")
-    align.add_argument("--choose-heads", type=Path, help="choose heads on this manifest, write them here")
+    align.add_argument(
+        "--choose-heads", type=Path, help="choose heads on this manifest first, and write them here"
+    )
     text = _command(commands, "text", run_text, "FILE", "perplexity of the text tower, alone and fused")
     text.add_argument("--tower", type=Path, help="folder of the text tower from before the fusion")
     return parser
@@ -118,19 +119,19 @@ def run_align(args: argparse.Namespace) -> Report:
     """Errors of word times; with --choose-heads, first the choice of the heads that give them."""
     zipper, recordings = load_zipper(args), read_recordings(args.input, args.limit)
     if args.choose_heads:
-        heads = choose(zipper, recordings)
-        save_heads(heads, args.choose_heads)
-        print(report.table([asdict(head) for head in heads]) + "\n")
-    else:
-        heads = load_heads(args.heads or zipper.folder / "zipper" / "alignment.json")
+        zipper.heads = tuple(choose(zipper, recordings))
+        save_heads(zipper.heads, args.choose_heads)
+    heads = [asdict(head) for head in zipper.heads]
+    if heads:
+        print(report.table(heads) + "\n")
     errors = {
         "recognition": evaluate_recognition(zipper, recordings),
-        "recognition, text given": evaluate_forced(zipper, recordings, heads, "text_from_speech"),
-        "synthesis, speech given": evaluate_forced(zipper, recordings, heads, "speech_from_text"),
+        "recognition, text given": evaluate_forced(zipper, recordings, "text_from_speech"),
+        "synthesis, speech given": evaluate_forced(zipper, recordings, "speech_from_text"),
     }
     rows = [{"direction": name, **asdict(error)} for name, error in errors.items()]
     print(report.table(rows))
-    return {"heads": [asdict(head) for head in heads], "results": rows}
+    return {"heads": heads, "results": rows}
 
 
 def run_text(args: argparse.Namespace) -> Report:

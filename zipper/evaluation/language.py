@@ -6,24 +6,17 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 
+from zipper.components import TextTokens
 from zipper.errors import DataError
 from zipper.model.tower import Tower
 from zipper.model.zipper import Segment, ZipperModel, pack
 
 MAX_TOKENS = 512  # of one sequence; longer lines are cut
 BATCH_TOKENS = 4096  # of one batch, padding included
-
-
-class TextEncoder(Protocol):
-    """What an evaluation of language needs of the text tokenizer."""
-
-    def encode(self, text: str) -> list[int]:
-        """Text -> ids."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +48,7 @@ def read_lines(path: Path, limit: int | None = None) -> list[str]:
 
 @torch.inference_mode()
 def evaluate_language(
-    model: ZipperModel, tokenizer: TextEncoder, lines: Sequence[str], tower: Tower | None = None
+    model: ZipperModel, tokenizer: TextTokens, lines: Sequence[str], tower: Tower | None = None
 ) -> LanguageResult:
     """Negative log-likelihood of the lines by the tower and by the fused model given text only.
 
@@ -90,7 +83,7 @@ def evaluate_language(
 
 
 def _batches(
-    model: ZipperModel, tokenizer: TextEncoder, lines: Sequence[str]
+    model: ZipperModel, tokenizer: TextTokens, lines: Sequence[str]
 ) -> Iterator[list[tuple[int, ...]]]:
     """Sequences with begin and end, of similar lengths, longest first; long lines in several."""
     config = model.config.text

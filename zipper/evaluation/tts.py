@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from zipper.audio import Samples, load_audio, write_wav
+from zipper.components import Detokens, SpeechTokens
 from zipper.errors import DataError, ZipperError
 from zipper.evaluation.manifest import SUFFIXES, Recording
 from zipper.evaluation.metrics import ErrorRates, error_rates
@@ -23,22 +24,6 @@ class Synthesizes(Protocol):
 
     def synthesize(self, text: str, *, voice: str | None = None, seed: int = 0) -> Any:
         """Speech with samples and sample_rate."""
-
-
-class SpeechTokens(Protocol):
-    """What an evaluation of resynthesis needs of the speech tokenizer."""
-
-    def encode(self, samples: Samples) -> np.ndarray:
-        """Samples (n,) at 16 kHz -> tokens."""
-
-
-class SpeechSamples(Protocol):
-    """What an evaluation of resynthesis needs of the detokenizer."""
-
-    sample_rate: int
-
-    def decode(self, tokens: np.ndarray, voice: str, seed: int = 0) -> Samples:
-        """Tokens -> samples (n,)."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +120,7 @@ def recorded(folder: Path, sentences: Sequence[str]) -> Spoken:
 def resynthesize(
     recordings: Sequence[Recording],
     tokenizer: SpeechTokens,
-    detokenizer: SpeechSamples,
+    detokenizer: Detokens,
     voice: str,
     out: Path | None,
 ) -> list[Spoken]:

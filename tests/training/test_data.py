@@ -1,0 +1,135 @@
+"""Stores, phones in time, text style, pairs and the mixture of tasks."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from zipper.errors import ConfigError
+from zipper.model.zipper import PAD_ORDER
+from zipper.text.tokenizer import TextTokenizer
+from zipper.training.config import FusionConfig, PretrainConfig, TokenizerConfig, CONFIGS, load_config
+from zipper.training.labels import Aligned
+from zipper.training.pairs import Pairs, orders, piece_spans
+from zipper.training.phones import PHONE_IDS, PHONES, align, frame_labels, timed_phones, transcript_phones, word_times
+from zipper.training.store import Store, StoreWriter
+from zipper.training.style import Truecaser
+from zipper.training.zipping import Mixture
+
+CORPUS = ["The quick brown fox jumps over the lazy dog in London.", "We met Tom in London, and he said hello."] * 20
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> TextTokenizer:
+    return TextTokenizer.train(CORPUS, 320)
+
+
+def test_store_gives_back_what_went_in_and_drops_a_torn_tail(tmp_path: Path) -> None:
+    first, second = np.arange(6, dtype=np.float16).reshape(3, 2), np.ones((2, 2), np.float16)
+    with StoreWriter(tmp_path, "float16", (2,)) as store:
+        store.add("a", first)
+    with (tmp_path / "data.bin").open("ab") as file:
+        file.write(b"torn")  # an interrupted run wrote data that never reached the index
+    with StoreWriter(tmp_path, "float16", (2,)) as store:
+        assert "a" in store.done
+        store.add("b", second)
+    read = Store(tmp_path)
+    np.testing.assert_array_equal(read["a"], first)
+    np.testing.assert_array_equal(read["b"], second)
+
+
+def test_missing_store_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="prepare"):
+        Store(tmp_path / "nothing")
+
+
+def test_stress_and_short_spaces_give_their_time_to_neighbours() -> None:
+    phones = timed_phones([("_", 0.2), ("h", 0.05), ("ˈ", 0.05), ("I", 0.2), (" ", 0.05), ("m", 0.1), (".", 0.1)])
+    assert [PHONES[p.id] for p in phones] == ["sil", "h", "I", "m", "sil"]
+    assert [round(p.end, 3) for p in phones] == [0.2, 0.25, 0.525, 0.65, 0.75]
+    assert word_times(phones) == pytest.approx([(0.2, 0.525), (0.525, 0.65)])
+    labels = frame_labels(phones, 40)
+    assert labels[:10].tolist() == [0] * 10 and labels[11] == PHONE_IDS["h"] and labels[39] == 0
+
+
+def test_forced_alignment_finds_a_planted_path() -> None:
+    ids, words = transcript_phones(["hˈI mˈ"])
+    assert [PHONES[i] for i in ids] == ["h", "I", "m"] and words == [0, 0, 1]
+    truth = [0] * 5 + [ids[0]] * 3 + [ids[1]] * 6 + [ids[2]] * 4 + [0] * 2
+    scores = torch.randn(20, len(PHONES), generator=torch.Generator().manual_seed(1))
+    scores[torch.arange(20), truth] += 8
+    found = align(scores.log_softmax(-1), ids, words)
+    assert found is not None
+    assert frame_labels(found[0], 20).tolist() == truth
+    assert word_times(found[0]) == pytest.approx([(0.1, 0.28), (0.28, 0.36)])
+
+
+def test_a_recording_shorter_than_its_transcript_is_not_aligned() -> None:
+    assert align(torch.zeros(2, len(PHONES)).log_softmax(-1), [1, 2, 3], [0, 0, 0]) is None
+
+
+def test_truecaser_restores_names_and_leaves_natural_text_alone() -> None:
+    style = Truecaser.learn(CORPUS)
+    assert style("WE MET TOM IN LONDON") == "We met Tom in London."
+    assert style("where is the dog") == "Where is the dog?"
+    assert style("Already Natural, it is.") == "Already Natural, it is."
+
+
+@pytest.mark.parametrize("text", ["hello", "  two  spaces ", "naïve café 日本 🎧", "a\tb\nc", "<b>&amp;</b>"])
+def test_any_text_survives_the_tokenizer(tokenizer: TextTokenizer, text: str) -> None:
+    ids = tokenizer.encode(text)
+    assert tokenizer.decode(ids) == text.removeprefix(" ")
+    assert tokenizer.begin_id not in ids and tokenizer.end_id not in ids
+
+
+def test_dropout_changes_the_pieces_and_not_the_text(tokenizer: TextTokenizer) -> None:
+    dropped = tokenizer.with_dropout(0.5)
+    text = CORPUS[0]
+    cuts = {tuple(dropped.encode(text)) for _ in range(20)}
+    assert len(cuts) > 5
+    assert {dropped.decode(list(ids)) for ids in cuts} == {text}
+
+
+def test_piece_spans_share_a_words_time_by_letters(tokenizer: TextTokenizer) -> None:
+    ids = tokenizer.encode("The quick")
+    spans = piece_spans(ids, tokenizer, [("The", 0.0, 0.4), ("quick", 0.4, 0.8)])
+    assert spans[0] == (0, 9)
+    assert spans[-1][1] == 19 and all(a <= b for a, b in spans)
+    assert piece_spans(ids, tokenizer, []) == [(-1, -1)] * len(ids)
+
+
+def test_pairs_put_the_source_before_the_target(tmp_path: Path, tokenizer: TextTokenizer) -> None:
+    with StoreWriter(tmp_path / "tokens" / "set", "int16") as store:
+        store.add("set/1", np.arange(20))
+        store.add("set/2", np.arange(12))
+    rows = [("set", Aligned("set/1", "x", "The quick", [("The", 0.0, 0.4), ("quick", 0.4, 0.8)])),
+            ("set", Aligned("set/2", "x", "Tom", []))]
+    for task in ("recognise", "synthesise"):
+        batch = Pairs(task, tmp_path, rows, tokenizer, (64, 65), 1000, 0, 0.0)(0)  # type: ignore[arg-type]
+        text, speech = orders(batch)
+        long = int(batch.speech_length.argmax())
+        assert batch.speech[long, 0] == 64 and batch.speech[long, 21] == 65
+        assert batch.spans[long, 1].tolist() == [1, 10] and batch.spans[long, 0].tolist() == [-1, -1]
+        assert batch.spans[1 - long].max() == -1
+        first, second = (speech, text) if task == "recognise" else (text, speech)
+        for row in range(2):
+            a, b = first[row][first[row] != PAD_ORDER], second[row][second[row] != PAD_ORDER]
+            assert a.tolist() == list(range(len(a))) and b[0] == len(a)
+
+
+def test_mixture_gives_each_kind_its_share_and_every_batch_once() -> None:
+    mixture = Mixture([(lambda n: ("a", n), 3), (lambda n: ("b", n), 2), (lambda n: ("c", n), 1)])
+    drawn = [mixture(i) for i in range(12)]
+    assert [n for kind, n in drawn if kind == "a"] == list(range(6))
+    assert [n for kind, n in drawn if kind == "b"] == list(range(4))
+    assert [n for kind, n in drawn if kind == "c"] == list(range(2))
+
+
+def test_shipped_configurations_load_and_typos_are_named() -> None:
+    assert load_config(TokenizerConfig, CONFIGS / "tokenizer.yaml").loop.steps > 0
+    assert load_config(PretrainConfig, CONFIGS / "pretrain-text.yaml", ["loop.steps=7"]).loop.steps == 7
+    assert load_config(PretrainConfig, CONFIGS / "pretrain-speech.yaml").sources
+    assert load_config(FusionConfig, CONFIGS / "zip.yaml").hear
+    with pytest.raises(ConfigError, match="stpes"):
+        load_config(PretrainConfig, CONFIGS / "pretrain-text.yaml", ["loop.stpes=7"])

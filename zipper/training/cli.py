@@ -1,0 +1,123 @@
+"""`python -m zipper train STAGE`: one command per stage, each goes on where it stopped with --resume."""
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from zipper.errors import ZipperError
+from zipper.speech.tokenizer import SpeechTokenizer
+from zipper.text.tokenizer import TextTokenizer
+from zipper.training import stages
+from zipper.training.augment import AugmentConfig, Augmenter
+from zipper.training.config import CONFIGS, FusionConfig, PretrainConfig, TokenizerConfig, load_config
+from zipper.training.features import extract
+from zipper.training.labels import label_source, train_classifier
+from zipper.training.manifest import read_source
+from zipper.training.store import Store
+from zipper.training.style import Truecaser
+
+CASE_LINES = 120_000  # lines of the corpus that the case of words is learnt from
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one stage; returns the exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    arguments = parser().parse_args(argv)
+    arguments.run(arguments)
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every stage with its options."""
+    top = argparse.ArgumentParser(prog="zipper train", description=__doc__)
+    stage = top.add_subparsers(dest="stage", required=True, metavar="STAGE")
+
+    def add(name: str, text: str, run: object) -> argparse.ArgumentParser:
+        sub = stage.add_parser(name, help=text, description=text)
+        sub.add_argument("--work", type=Path, required=True, help="folder of prepared data, runs and results")
+        sub.set_defaults(run=run)
+        return sub
+
+    features = add("features", "recordings to Whisper features", _features)
+    features.add_argument("sources", type=Path, nargs="+", help="tars or folders with manifest.tsv and audio/")
+    features.add_argument("--whisper", type=Path, required=True, help="Hugging Face folder of Whisper base")
+    features.add_argument("--augment", type=int, metavar="SEED", help="change each recording as microphones would")
+    labels = add("labels", "text style, phones and word times", _labels)
+    labels.add_argument("sources", type=Path, nargs="+", help="the same sources, generated ones first")
+    labels.add_argument("--corpus", type=Path, required=True, help="text from which the case of words is learnt")
+    labels.add_argument("--steps", type=int, default=1200, help="of the phone classifier (default %(default)s)")
+    text = add("text", "learn the text pieces and write the ids of the corpus", _text)
+    text.add_argument("corpus", type=Path)
+    text.add_argument("--pieces", type=int, default=1024, help="default %(default)s")
+    text.add_argument("--lines", type=int, default=330_000, help="default %(default)s")
+    tokenizer = add("tokenizer", "train the speech quantiser", _tokenizer)
+    tokenizer.add_argument("--whisper", type=Path, required=True, help="Hugging Face folder of Whisper base")
+    tokens = add("tokens", "features to speech tokens", _tokens)
+    tokens.add_argument("sources", nargs="+", help="names of prepared sources")
+    add("pretrain-text", "pre-train the text tower", _pretrain_text)
+    add("pretrain-speech", "pre-train the speech tower", _pretrain_speech)
+    add("zip", "fuse the towers", _zip)
+    for name in ("tokenizer", "pretrain-text", "pretrain-speech", "zip"):
+        sub = stage.choices[name]
+        sub.add_argument("--config", type=Path, default=CONFIGS / f"{name}.yaml", help="default %(default)s")
+        sub.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="override one setting")
+        sub.add_argument("--resume", action="store_true", help="go on from the last save")
+    return top
+
+
+def _name(source: Path) -> str:
+    return source.name.removesuffix(".tar")
+
+
+def _features(a: argparse.Namespace) -> None:
+    encoder = stages.whisper_encoder(a.whisper)
+    augmenter = None if a.augment is None else Augmenter(AugmentConfig(), a.augment)
+    suffix = "" if a.augment is None else f".augmented-{a.augment}"
+    for source in a.sources:
+        extract(source, encoder, a.work / "features" / (_name(source) + suffix), augmenter)
+
+
+def _labels(a: argparse.Namespace) -> None:
+    try:
+        from hibari import Hibari
+    except ImportError as error:
+        raise ZipperError("Labels need the package hibari-tts, which writes text as phonemes; install it.") from error
+    with a.corpus.open(encoding="utf-8") as file:
+        style = Truecaser.learn(line for line, _ in zip(file, range(CASE_LINES), strict=False))
+    stores = {source: Store(a.work / "features" / _name(source)) for source in a.sources}
+    generated = [(s, u) for s in a.sources if any(u.phones for u in read_source(s)) for u in read_source(s)]
+    if not generated:
+        raise ZipperError("Labels need at least one source of generated speech, whose phone durations are known.")
+    first = generated[0][0]
+    classifier = train_classifier(stores[first], [u for s, u in generated if s == first], a.steps, seed=0)
+    phonemize = Hibari(threads=1).phonemize
+    for source, store in stores.items():
+        label_source(read_source(source), store, a.work / "labels" / _name(source), classifier, phonemize, style)
+
+
+def _text(a: argparse.Namespace) -> None:
+    stages.prepare_text(a.corpus, a.work, a.pieces, a.lines)
+    logging.info("%d pieces", TextTokenizer.from_pretrained(a.work / "text").vocab_size)
+
+
+def _tokenizer(a: argparse.Namespace) -> None:
+    config = load_config(TokenizerConfig, a.config, a.set)
+    stages.train_tokenizer(config, a.work, stages.whisper_encoder(a.whisper), a.resume)
+
+
+def _tokens(a: argparse.Namespace) -> None:
+    quantizer = SpeechTokenizer.from_pretrained(a.work / "speech_tokenizer").quantizer
+    stages.tokenise(quantizer, a.work, a.sources)
+
+
+def _pretrain_text(a: argparse.Namespace) -> None:
+    stages.pretrain_text(load_config(PretrainConfig, a.config, a.set), a.work, a.resume)
+
+
+def _pretrain_speech(a: argparse.Namespace) -> None:
+    stages.pretrain_speech(load_config(PretrainConfig, a.config, a.set), a.work, a.resume)
+
+
+def _zip(a: argparse.Namespace) -> None:
+    stages.fuse(load_config(FusionConfig, a.config, a.set), a.work, a.resume)

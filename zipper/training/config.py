@@ -1,0 +1,115 @@
+"""One dataclass per stage, filled from a YAML file; every field can be overridden as NAME=VALUE."""
+
+import dataclasses
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from zipper.errors import ConfigError
+from zipper.training.loop import LoopConfig
+from zipper.training.tokenizer import TokenizerLoss
+from zipper.training.zipping import ZipLoss
+
+CONFIGS = Path(__file__).parent / "configs"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class TokenizerConfig:
+    """Stage `tokenizer`."""
+
+    loop: LoopConfig
+    sources: tuple[str, ...]
+    width: int = 256
+    encoder_blocks: int = 2
+    decoder_blocks: int = 2
+    levels: tuple[int, ...] = (8, 8, 8, 8)
+    batch_tokens: int = 5000
+    loss: TokenizerLoss = field(default_factory=TokenizerLoss)
+
+
+@dataclass(frozen=True)
+class TowerSize:
+    """Sizes of one tower, without its vocabulary."""
+
+    width: int
+    depth: int
+    heads: int
+    kv_heads: int
+    ff_width: int
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """Stages `pretrain text` and `pretrain speech`."""
+
+    loop: LoopConfig
+    tower: TowerSize
+    rows: int = 16
+    length: int = 256  # tokens of a window
+    sources: tuple[str, ...] = ()  # of speech
+
+
+@dataclass(frozen=True)
+class FusionConfig:
+    """Stage `zip`."""
+
+    loop: LoopConfig
+    hear: tuple[str, ...]  # sources of recognition
+    speak: tuple[str, ...]  # sources of synthesis
+    text_interval: int = 2
+    speech_interval: int = 2
+    heads: int = 4
+    positions: str = "none"
+    batch_tokens: int = 3000
+    dropout: float = 0.1  # BPE dropout on the text side of synthesis
+    mixture: tuple[int, int, int] = (9, 9, 2)  # batches of recognition, synthesis and speech alone in a turn
+    loss: ZipLoss = field(default_factory=ZipLoss)
+
+
+def load_config(kind: type[T], path: Path, overrides: Sequence[str] = ()) -> T:
+    """Read a YAML file into a config dataclass; overrides are NAME.NAME=VALUE with YAML values."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"The configuration {path.name} cannot be read.") from error
+    for override in overrides:
+        name, equals, value = override.partition("=")
+        if not equals:
+            raise ConfigError(f"{override!r} is not NAME=VALUE.")
+        *parents, last = name.split(".")
+        place = data
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[last] = yaml.safe_load(value)
+    return build(kind, data, path.name)
+
+
+def build(kind: type[T], data: object, where: str) -> T:
+    """A dataclass out of plain data, nested ones too; unknown or missing names raise ConfigError."""
+    if not isinstance(data, Mapping):
+        raise ConfigError(f"{where}: expected names and values, found {type(data).__name__}.")
+    hints = typing.get_type_hints(kind)
+    known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
+    unknown = set(data) - known
+    if unknown:
+        raise ConfigError(f"{where}: {', '.join(sorted(map(str, unknown)))} is not an option; choose from "
+                          f"{', '.join(sorted(known))}.")
+    values: dict[str, Any] = {}
+    for name, value in data.items():
+        hint = hints[name]
+        if dataclasses.is_dataclass(hint):
+            values[name] = build(typing.cast(type[Any], hint), value, f"{where}: {name}")
+        elif typing.get_origin(hint) is tuple and isinstance(value, list):
+            values[name] = tuple(value)
+        else:
+            values[name] = value
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise ConfigError(f"{where}: {error}.") from error

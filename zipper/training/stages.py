@@ -1,0 +1,195 @@
+"""Each stage put together: read what the stages before it wrote, train, write what the next ones read.
+
+In a work folder: features/SOURCE, labels/SOURCE, tokens/SOURCE (stores), text/ (tokenizer and ids), runs/STAGE
+(weights, state and log of each run), speech_tokenizer/, pretrain-text/, pretrain-speech/ and zipper/ (results).
+"""
+
+import json
+import logging
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from zipper.errors import ConfigError
+from zipper.model.checkpoint import load_tower, save, save_tower
+from zipper.model.config import TowerConfig, ZipConfig, ZipperConfig
+from zipper.model.tower import Tower
+from zipper.model.zipper import ZipperModel
+from zipper.rates import FRAMES_PER_TOKEN
+from zipper.speech.quantizer import Quantizer, QuantizerConfig
+from zipper.speech.tokenizer import SpeechTokenizer
+from zipper.speech.whisper import EncoderConfig, WhisperEncoder, from_hugging_face
+from zipper.text.tokenizer import TextTokenizer
+from zipper.training.config import FusionConfig, PretrainConfig, TokenizerConfig, TowerSize
+from zipper.training.labels import Aligned, is_held_out, read_aligned
+from zipper.training.loop import Trainer
+from zipper.training.pairs import Pairs, Task
+from zipper.training.phones import PHONES
+from zipper.training.pretrain import PretrainStage, Windows, pack_tokens, speech_segments
+from zipper.training.store import Store, StoreWriter
+from zipper.training.tokenizer import FrameBatches, TokenizerStage, statistics
+from zipper.training.zipping import Mixture, ZipStage
+
+log = logging.getLogger(__name__)
+
+STATISTICS_BATCHES = 6
+SPECIALS = 2  # begin and end of speech follow the codes
+TIED_STD = 0.02  # size of the rows of an embedding that is tied to a softmax
+
+
+def whisper_encoder(folder: Path) -> WhisperEncoder:
+    """The frozen encoder out of a Hugging Face Whisper folder."""
+    return from_hugging_face(load_file(folder / "model.safetensors"), EncoderConfig())
+
+
+def train_tokenizer(config: TokenizerConfig, work: Path, encoder: WhisperEncoder, resume: bool) -> None:
+    """Stage `tokenizer`: writes work/speech_tokenizer and the validation figures beside its run."""
+    labels = {name: Store(work / "labels" / name) for name in config.sources}
+    held_out = frozenset(u for store in labels.values() for u in store if is_held_out(u))
+    batches = FrameBatches(work, config.sources, config.batch_tokens, config.loop.seed, held_out)
+    torch.manual_seed(config.loop.seed)
+    quantizer = Quantizer(QuantizerConfig(
+        phones=len(PHONES), feature_width=encoder.config.width, width=config.width,
+        encoder_blocks=config.encoder_blocks, decoder_blocks=config.decoder_blocks, levels=config.levels))
+    quantizer.set_statistics(*statistics(batches, STATISTICS_BATCHES))
+    run = work / "runs" / "tokenizer"
+    Trainer(TokenizerStage(quantizer, config.loss), batches, config.loop, run).run(resume)
+    quantizer.eval()
+    figures = {name: held_out_figures(quantizer, batches, name, sorted(held_out & set(labels[name])))
+               for name in config.sources}
+    (run / "validation.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    for name, values in figures.items():
+        log.info("%s: %s", name, values)
+    SpeechTokenizer(encoder, quantizer).save_pretrained(work / "speech_tokenizer")
+
+
+@torch.inference_mode()
+def held_out_figures(quantizer: Quantizer, batches: FrameBatches, source: str, names: Sequence[str]) -> dict[str, float]:
+    """Phone accuracy in each 20 ms, squared error of the features and perplexity of the codes on held-out clips."""
+    if not names:
+        return {}
+    batch = batches.collate([(source, name) for name in names[:64]])
+    out = quantizer(batch.features, batch.lengths)
+    real = batch.labels >= 0
+    ids = out.ids[real[:, ::FRAMES_PER_TOKEN]]
+    share = torch.bincount(ids) / len(ids)
+    perplexity = torch.exp(-(share[share > 0] * share[share > 0].log()).sum())
+    return {"clips": min(64, len(names)), "phone accuracy": round(float((out.phones.argmax(-1) == batch.labels)[real]
+            .float().mean()), 4), "feature error": round(float((out.features - out.target)[real].pow(2).mean()), 4),
+            "code perplexity": round(float(perplexity), 1)}
+
+
+@torch.inference_mode()
+def tokenise(quantizer: Quantizer, work: Path, sources: Iterable[str]) -> None:
+    """Stage `tokens`: features to token ids, one utterance at a time, so that no padding is involved."""
+    for name in sources:
+        features = Store(work / "features" / name)
+        with StoreWriter(work / "tokens" / name, "int16") as store:
+            for utterance in features:
+                if utterance not in store.done:
+                    _, ids = quantizer.encode(torch.from_numpy(np.array(features[utterance]))[None])
+                    store.add(utterance, ids[0].numpy())
+        log.info("%s: %d utterances tokenised", name, len(features))
+
+
+def prepare_text(corpus: Path, work: Path, vocab_size: int, lines: int) -> None:
+    """Stage `text`: learn the pieces, and write the ids of `lines` lines in a fixed shuffled order."""
+    rows = corpus.read_text(encoding="utf-8").splitlines()
+    order = np.random.default_rng(0).permutation(len(rows))[:lines]
+    picked = [rows[i] for i in order]
+    tokenizer = TextTokenizer.train(picked[:60_000], vocab_size)
+    tokenizer.save(work / "text")
+    segments = (tokenizer.encode(row) for row in picked if row)
+    np.save(work / "text" / "ids.npy", pack_tokens(segments, tokenizer.begin_id, tokenizer.end_id).astype(np.int16))
+
+
+def tower_config(size: TowerSize, vocab_size: int, begin: int, end: int) -> TowerConfig:
+    return TowerConfig(vocab_size, size.width, size.depth, size.heads, size.kv_heads, size.ff_width, begin, end)
+
+
+def _pretrain(tower: Tower, tokens: np.ndarray, config: PretrainConfig, work: Path, name: str, resume: bool) -> None:
+    windows = Windows(tokens, config.rows, config.length, config.loop.seed)
+    Trainer(PretrainStage(tower), windows, config.loop, work / "runs" / name).run(resume)
+    save_tower(tower, work / name)
+
+
+def pretrain_text(config: PretrainConfig, work: Path, resume: bool) -> None:
+    """Stage `pretrain text`."""
+    tokenizer = TextTokenizer.from_pretrained(work / "text")
+    torch.manual_seed(config.loop.seed)
+    tower = Tower(tower_config(config.tower, tokenizer.vocab_size, tokenizer.begin_id, tokenizer.end_id))
+    _pretrain(tower, np.load(work / "text" / "ids.npy", mmap_mode="r"), config, work, "pretrain-text", resume)
+
+
+def pretrain_speech(config: PretrainConfig, work: Path, resume: bool) -> None:
+    """Stage `pretrain speech`: every recording, real and generated, without its text."""
+    quantizer = SpeechTokenizer.from_pretrained(work / "speech_tokenizer").quantizer
+    codes = quantizer.config.codes
+    torch.manual_seed(config.loop.seed)
+    tower = Tower(tower_config(config.tower, codes + SPECIALS, codes, codes + 1))
+    with torch.no_grad():
+        tower.embedding.weight[:codes] = code_embeddings(quantizer, config.tower.width)
+    tokens = pack_tokens(speech_segments(work, config.sources), codes, codes + 1)
+    _pretrain(tower, tokens, config, work, "pretrain-speech", resume)
+
+
+@torch.inference_mode()
+def code_embeddings(quantizer: Quantizer, width: int) -> Tensor:
+    """Starting embeddings (codes, width) in which codes that sound alike lie close.
+
+    A code's row is what the quantiser's decoder makes of it when it is held: its phones and its place on the grid,
+    in a random rotation, at the size of a tied embedding.
+    """
+    latents = quantizer.fsq.latents(torch.arange(quantizer.config.codes))  # (K, D)
+    held = quantizer.expand(latents)[:, None].expand(-1, quantizer.config.kernel, -1)  # (K, k, C)
+    real = torch.ones(1, held.shape[1], 1)
+    for block in quantizer.decoder:
+        held = block(held, real)
+    sound = quantizer.norm(held[:, held.shape[1] // 2])
+    joined = torch.cat([torch.nn.functional.normalize(sound - sound.mean(0), dim=1),
+                        torch.nn.functional.normalize(latents, dim=1)], dim=1)
+    rotated = joined @ torch.randn(joined.shape[1], width, generator=torch.Generator().manual_seed(0))
+    return rotated / rotated.std() * TIED_STD
+
+
+def fuse(config: FusionConfig, work: Path, resume: bool) -> None:
+    """Stage `zip`: writes work/zipper, a whole model."""
+    tokenizer = TextTokenizer.from_pretrained(work / "text")
+    model = fused_model(load_tower(work / "pretrain-text"), load_tower(work / "pretrain-speech"), config)
+    ids = (model.config.speech.begin_id, model.config.speech.end_id)
+
+    def pairs(task: Task, sources: Sequence[str], dropout: float) -> Pairs:
+        return Pairs(task, work, training_rows(work, sources), tokenizer, ids, config.batch_tokens, config.loop.seed,
+                     dropout)
+
+    windows = Windows(pack_tokens(speech_segments(work, config.hear), *ids), 16, config.batch_tokens // 16,
+                      config.loop.seed)
+    hearing, speaking, alone = config.mixture
+    mixture = Mixture([(pairs("recognise", config.hear, 0.0), hearing),
+                       (pairs("synthesise", config.speak, config.dropout), speaking), (windows, alone)])
+    Trainer(ZipStage(model, config.loss), mixture, config.loop, work / "runs" / "zip").run(resume)
+    save(model.eval(), work / "zipper")
+    tokenizer.save(work / "zipper")
+
+
+def fused_model(text: Tower, speech: Tower, config: FusionConfig) -> ZipperModel:
+    """Two pre-trained towers with fresh zips, gates closed."""
+    if config.positions not in ("none", "rotary"):
+        raise ConfigError(f"positions cannot be {config.positions!r}; choose none or rotary.")
+    zips = ZipConfig(config.text_interval, config.speech_interval, config.heads,
+                     "rotary" if config.positions == "rotary" else "none")
+    model = ZipperModel(ZipperConfig(text.config, speech.config, zips))
+    model.text.load_state_dict(text.state_dict())
+    model.speech.load_state_dict(speech.state_dict())
+    return model
+
+
+def training_rows(work: Path, sources: Sequence[str]) -> list[tuple[str, Aligned]]:
+    """(source, row) of every utterance that is not held out."""
+    return [(name, row) for name in sources for row in read_aligned(work / "labels" / name) if not is_held_out(row.id)]
+
+

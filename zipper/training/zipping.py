@@ -1,0 +1,124 @@
+"""Stage `zip`: fuse two pre-trained towers on aligned speech and text.
+
+The text tower stays frozen, the speech tower and the zips are trained; the loss is on the target modality, as in the
+paper. Ours is the alignment loss: the generators' durations and a forced alignment say when each word is spoken, and
+a few heads of each zip point are drawn there. It replaces the many steps in which attention would have to find the
+diagonal by itself, and gives the word times of the product.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zipper.model.zipper import Stream, ZipperModel, ZipperOutput
+from zipper.training.pairs import SLACK, PairBatch, orders
+
+IGNORED = -100
+
+
+@dataclass(frozen=True)
+class ZipLoss:
+    """Weights and regularisation."""
+
+    alignment: float = 0.3
+    alignment_heads: int = 2  # the first ones of every zip point
+    synthesis: float = 1.0  # weight of the synthesis loss, recognition is 1
+    speech_noise: float = 0.08  # share of the speech inputs of synthesis replaced by random codes
+    hearing_noise: float = 0.04  # the same for recognition
+    smoothing: float = 0.05  # label smoothing on text
+
+
+class ZipStage(nn.Module):
+    """The fused model and its losses on PairBatch, or on windows of speech tokens alone."""
+
+    def __init__(self, model: ZipperModel, weights: ZipLoss) -> None:
+        super().__init__()
+        self.model, self.weights = model, weights
+        self.model.text.requires_grad_(False)
+
+    def forward(self, batch: PairBatch | Tensor) -> dict[str, Tensor]:
+        if isinstance(batch, Tensor):
+            return self._speech_alone(batch)
+        return self._recognise(batch) if batch.task == "recognise" else self._synthesise(batch)
+
+    def _speech_alone(self, windows: Tensor) -> dict[str, Tensor]:
+        logits = self.model.speech(windows[:, :-1])
+        loss = F.cross_entropy(logits.float().flatten(0, 1), windows[:, 1:].flatten())
+        return {"loss": loss, "speech": loss, "tokens": torch.tensor(float(windows.numel()))}
+
+    def _run(self, batch: PairBatch, noise: float) -> ZipperOutput:
+        text_order, speech_order = orders(batch)
+        speech = self._corrupt(batch.speech, noise)
+        target = "text" if batch.task == "recognise" else "speech"
+        return self.model(Stream(batch.text, text_order), Stream(speech, speech_order), capture=True, targets=(target,))
+
+    def _corrupt(self, ids: Tensor, share: float) -> Tensor:
+        config = self.model.config.speech
+        codes = min(config.begin_id, config.end_id)  # codes come first in the vocabulary
+        hit = (torch.rand(ids.shape, device=ids.device) < share) & (ids < codes)
+        return torch.where(hit, torch.randint_like(ids, codes), ids)
+
+    def _recognise(self, batch: PairBatch) -> dict[str, Tensor]:
+        out = self._run(batch, self.weights.hearing_noise)
+        assert out.text_logits is not None
+        targets = _next(batch.text, batch.text_length)
+        logits = out.text_logits.float()[:, :-1].flatten(0, 1)
+        loss = F.cross_entropy(logits, targets.flatten(), ignore_index=IGNORED, label_smoothing=self.weights.smoothing)
+        right = (logits.argmax(-1) == targets.flatten())[targets.flatten() != IGNORED].float().mean()
+        # Row i holds token i and produces token i + 1, so it belongs at the time of token i + 1.
+        spans = batch.spans[:, 1:]
+        places = torch.arange(batch.speech.shape[1], device=spans.device)
+        allowed = (places >= spans[..., :1] - SLACK) & (places <= spans[..., 1:] + SLACK)
+        guide = self._guide([a.text_from_speech for a in out.attention], allowed, spans[..., 0] >= 0)
+        return {"loss": loss + self.weights.alignment * guide, "asr": loss, "asr_align": guide, "asr_right": right,
+                "tokens": batch.speech_length.sum()}
+
+    def _synthesise(self, batch: PairBatch) -> dict[str, Tensor]:
+        out = self._run(batch, self.weights.speech_noise)
+        assert out.speech_logits is not None
+        targets = _next(batch.speech, batch.speech_length)
+        loss = F.cross_entropy(out.speech_logits.float()[:, :-1].flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
+        spans = batch.spans
+        places = torch.arange(1, batch.speech.shape[1], device=spans.device)[:, None]  # row j produces token j + 1
+        first, last = spans[..., 0][:, None], spans[..., 1][:, None]  # (B, 1, T text)
+        allowed = (places >= first - SLACK) & (places <= last + SLACK) & (first >= 0)
+        guide = self._guide([a.speech_from_text for a in out.attention], allowed, allowed.any(-1))
+        return {"loss": self.weights.synthesis * loss + self.weights.alignment * guide, "tts": loss, "tts_align": guide,
+                "tokens": batch.speech_length.sum()}
+
+    def _guide(self, weights: list[Tensor | None], allowed: Tensor, known: Tensor) -> Tensor:
+        """Mean of -log of the attention that falls where it is allowed, over rows whose time is known."""
+        heads = self.weights.alignment_heads
+        losses = []
+        for found in weights:
+            assert found is not None
+            rows = found[:, :heads, : allowed.shape[1], : allowed.shape[2]]
+            inside = (rows * allowed[:, None]).sum(-1)  # (B, heads, T)
+            losses.append(-(inside + 1e-4).log().mean(1)[known].mean() if bool(known.any()) else inside.sum() * 0)
+        return torch.stack(losses).mean()
+
+
+def _next(ids: Tensor, lengths: Tensor) -> Tensor:
+    """Targets (B, T - 1): the next token, IGNORED behind the end."""
+    places = torch.arange(1, ids.shape[1], device=ids.device)
+    return torch.where(places < lengths[:, None], ids[:, 1:], IGNORED)
+
+
+class Mixture:
+    """Batch number -> a batch of one of several kinds, in a fixed turn that gives each kind its share."""
+
+    def __init__(self, kinds: list[tuple[Callable[[int], Any], int]]) -> None:
+        """kinds: (batches, how many of each turn)."""
+        self.kinds, self.turn = kinds, sum(count for _, count in kinds)
+        self.places = sorted((place / count, kind, place) for kind, (_, count) in enumerate(kinds)
+                             for place in range(count))
+
+    def __call__(self, number: int) -> Any:
+        turn, place = divmod(number, self.turn)
+        _, kind, nth = self.places[place]
+        batches, count = self.kinds[kind]
+        return batches(turn * count + nth)

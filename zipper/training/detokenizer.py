@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 LOG_STEPS = 25  # steps between two lines of the metrics file
 STATISTICS_CLIPS = 200  # clips of each voice that mean and deviation of mel and pitch are taken from
 HELD_OUT_CLIPS = 12  # clips of each voice in an evaluation
-WEIGHTS = {"coarse": 1.0, "flow": 1.0, "pitch": 0.2, "voicing": 0.2}  # of the losses
+WEIGHTS = {"coarse": 1.0, "flow": 0.5, "pitch": 0.2, "voicing": 0.2}  # of the losses
 
 
 @dataclass(frozen=True)

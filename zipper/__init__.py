@@ -15,17 +15,27 @@ from zipper.errors import ZipperError
 
 if TYPE_CHECKING:
     from zipper.api import Zipper
-    from zipper.results import Attention, Completion, Passage, Speech, Token, Transcript, Word
+    from zipper.results import (
+        Attention,
+        Passage,
+        Speech,
+        SpeechPart,
+        Token,
+        Transcript,
+        TranscriptPart,
+        Word,
+    )
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Attention",
-    "Completion",
     "Passage",
     "Speech",
+    "SpeechPart",
     "Token",
     "Transcript",
+    "TranscriptPart",
     "Word",
     "Zipper",
     "ZipperError",

@@ -47,7 +47,3 @@ class StorageError(ZipperError):
 
 class DependencyError(ZipperError):
     """An optional package or program that this request needs is not installed."""
-
-
-class CancelledError(ZipperError):
-    """The caller asked a running request to stop before it had a result."""

@@ -1,0 +1,365 @@
+"""The API people use: recordings to text, text to speech, and the continuation of either, with attention."""
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from zipper import decoding, limits
+from zipper.activity import Window, has_speech, windows
+from zipper.align.heads import AlignmentHead, Direction
+from zipper.audio import AudioSource, Samples, load_audio
+from zipper.components import Components, Detokens, SpeechTokens, TextTokens, load_components
+from zipper.errors import LimitError, NoSpeechError, OptionError, TextError
+from zipper.model.config import Modality
+from zipper.model.generate import Step, generate
+from zipper.model.sampling import SamplingOptions
+from zipper.model.zipper import Segment, ZipperModel
+from zipper.model.zips import GateScale
+from zipper.passages import Given, alignment_heads, gates_into, make_passage
+from zipper.rates import SPEECH_RATE, TOKEN_RATE, TOKEN_SAMPLES
+from zipper.results import Passage, Speech, SpeechPart, Transcript, TranscriptPart
+from zipper.text.normalize import normalize, sentences
+
+ASSETS = Path(__file__).resolve().parents[1] / "assets"
+SENTENCE_PAUSE = 0.2  # s of silence after each sentence
+CHUNK_TOKENS = 5  # speech tokens, 0.2 s, handed to the detokenizer at once while streaming
+
+Gates = GateScale | float | None
+
+
+class Zipper:
+    """A trained model with its tokenizers and voices. Holds no state between calls; threads may share it.
+
+    `gate_scale` in every call scales the gates of the zips: None or 1 as trained, 0 unzipped.
+    """
+
+    def __init__(
+        self,
+        model: ZipperModel,
+        speech_tokenizer: SpeechTokens,
+        text_tokenizer: TextTokens,
+        detokenizer: Detokens,
+        heads: Sequence[AlignmentHead] = (),
+        folder: Path = ASSETS,
+    ) -> None:
+        """Parts that do not fit each other raise WeightsError. folder: where they come from."""
+        Components(model, speech_tokenizer, text_tokenizer, detokenizer, tuple(heads))
+        self.model = model
+        self.speech_tokenizer = speech_tokenizer
+        self.text_tokenizer = text_tokenizer
+        self.detokenizer = detokenizer
+        self.heads = tuple(heads)
+        self.folder = folder
+
+    @classmethod
+    def from_pretrained(cls, folder: str | os.PathLike[str] = ASSETS) -> "Zipper":
+        """Load a model folder, by default the one that comes with the repository.
+
+        Raises WeightsError or ConfigError when a part is missing, corrupt or of another model.
+        """
+        parts = load_components(folder)
+        return cls(
+            parts.model,
+            parts.speech_tokenizer,
+            parts.text_tokenizer,
+            parts.detokenizer,
+            parts.heads,
+            Path(folder),
+        )
+
+    @property
+    def voices(self) -> list[str]:
+        """Names that `synthesize` takes as voice; the first is the default."""
+        return self.detokenizer.voices
+
+    def transcribe(self, source: AudioSource, *, beams: int = 1, gate_scale: Gates = None) -> Transcript:
+        """What is said in a recording: a path, or (samples, sample_rate).
+
+        beams: above 1, beam search. Raises AudioError, NoSpeechError, LimitError.
+        """
+        for part in self.transcribe_stream(source, beams=beams, gate_scale=gate_scale):
+            if part.transcript is not None:
+                return part.transcript
+        raise AssertionError("the last part of a stream holds the transcript")
+
+    def transcribe_stream(
+        self, source: AudioSource, *, beams: int = 1, gate_scale: Gates = None
+    ) -> Iterator[TranscriptPart]:
+        """The same as it comes: a part after each token (with beams, each window), the last with the
+        transcript.
+
+        A bad recording raises here, before the first part; closing the iterator stops the work.
+        """
+        samples = load_audio(source)
+        spoken = [w for w in windows(samples) if has_speech(samples[w.start : w.stop])]
+        if not spoken:
+            raise NoSpeechError("No speech found in the recording.")
+        return self._recognise(samples, spoken, beams, gate_scale)
+
+    def synthesize(
+        self,
+        text: str,
+        voice: str | None = None,
+        seed: int = 0,
+        *,
+        temperature: float = decoding.SPEECH_TEMPERATURE,
+        gate_scale: Gates = None,
+    ) -> Speech:
+        """Speak a text. The same text, voice and seed give the same sound.
+
+        A sentence whose speech does not end is tried again with other seeds derived from this one. Raises
+        TextError, OptionError for an unknown voice, LimitError.
+        """
+        written, voice = self._request(text, voice)
+        started = time.monotonic()
+        passages: list[Passage] = []
+        sound: list[Samples] = []
+        for sentence in sentences(written):
+            _check_clock(started)
+            steps = self._speak(sentence, seed, temperature, gate_scale)
+            codes = np.array([step.id for step in steps], np.int64)
+            samples = self.detokenizer.decode(codes, voice, seed)
+            start = sum(map(len, sound)) / self.detokenizer.sample_rate
+            passages.append(self._spoken_passage(sentence, steps, samples, start, gate_scale))
+            sound += [samples, self._pause()]
+        return Speech(tuple(passages), np.concatenate(sound), self.detokenizer.sample_rate, voice, seed)
+
+    def synthesize_stream(
+        self,
+        text: str,
+        voice: str | None = None,
+        seed: int = 0,
+        *,
+        temperature: float = decoding.SPEECH_TEMPERATURE,
+        gate_scale: Gates = None,
+    ) -> Iterator[SpeechPart]:
+        """The same sound as it comes; the last part holds the whole speech.
+
+        What has been played cannot be taken back: a sentence whose speech does not end raises LimitError.
+        """
+        written, voice = self._request(text, voice)
+        return self._speak_stream(sentences(written), voice, seed, temperature, gate_scale)
+
+    @overload
+    def complete(
+        self,
+        prompt: str,
+        modality: Literal["text"] = "text",
+        *,
+        max_tokens: int = 60,
+        seed: int = 0,
+        temperature: float = decoding.COMPLETION_TEMPERATURE,
+    ) -> str: ...
+
+    @overload
+    def complete(
+        self,
+        prompt: AudioSource,
+        modality: Literal["speech"],
+        *,
+        max_tokens: int = 60,
+        seed: int = 0,
+        temperature: float = decoding.COMPLETION_TEMPERATURE,
+        voice: str | None = None,
+    ) -> Speech: ...
+
+    def complete(
+        self,
+        prompt: str | AudioSource,
+        modality: Modality = "text",
+        *,
+        max_tokens: int = 60,
+        seed: int = 0,
+        temperature: float = decoding.COMPLETION_TEMPERATURE,
+        voice: str | None = None,
+    ) -> str | Speech:
+        """Continue a text, or a recording, by its own tower alone; only what follows the prompt is returned.
+
+        max_tokens: 25 of speech are one second. Raises TextError, AudioError, OptionError, LimitError.
+        """
+        if not 1 <= max_tokens <= limits.MAX_COMPLETION_TOKENS:
+            raise LimitError(f"Between 1 and {limits.MAX_COMPLETION_TOKENS} tokens can be continued at once.")
+        options = decoding.completion(max_tokens, seed, temperature)
+        if modality == "text":
+            return self._continue_text(prompt, options)
+        if modality == "speech":
+            return self._continue_speech(load_audio(prompt), options, self._voice(voice))
+        raise OptionError(f"There is no modality {modality!r}; choose text or speech.")
+
+    def _recognise(
+        self, samples: Samples, spoken: Sequence[Window], beams: int, gate_scale: Gates
+    ) -> Iterator[TranscriptPart]:
+        """Window after window; a part for each token."""
+        started, seconds, complete = time.monotonic(), len(samples) / SPEECH_RATE, True
+        passages: list[Passage] = []
+        for window in spoken:
+            _check_clock(started)
+            heard = samples[window.start : window.stop]
+            codes = [int(code) for code in self.speech_tokenizer.encode(heard)]
+            options = decoding.recognition(len(heard) / SPEECH_RATE, beams)
+            prompt = [self._segment("speech", codes)]
+            before = Transcript(tuple(passages), seconds)
+            steps: list[Step] = []
+            for step in generate(self.model, prompt, ["text"], options, gate_scale=gate_scale):
+                steps.append(step)
+                text = f"{before.text} {self._text(steps)}".strip()
+                yield TranscriptPart(text, before.words, window.start / SPEECH_RATE, seconds)
+            complete = complete and _ended(steps)
+            if self._text(steps):
+                passages.append(self._heard_passage(steps, codes, heard, window.start, gate_scale))
+        if not passages:
+            raise NoSpeechError("No speech found in the recording.")
+        whole = Transcript(tuple(passages), seconds, complete)
+        yield TranscriptPart(whole.text, whole.words, seconds, seconds, whole)
+
+    def _speak(self, sentence: str, seed: int, temperature: float, gate_scale: Gates) -> list[Step]:
+        """Speech tokens of one sentence, without the end; LimitError if no attempt comes to an end."""
+        for attempt in range(decoding.ATTEMPTS):
+            steps = list(self._speech_steps(sentence, seed + attempt, temperature, gate_scale))
+            if _ended(steps):
+                return steps[:-1]
+        raise LimitError(f'The speech of "{_excerpt(sentence)}" came to no end; try another seed.')
+
+    def _speak_stream(
+        self, passages: Sequence[str], voice: str, seed: int, temperature: float, gate_scale: Gates
+    ) -> Iterator[SpeechPart]:
+        started, rate = time.monotonic(), self.detokenizer.sample_rate
+        done: list[Passage] = []
+        sound: list[Samples] = []
+        for sentence in passages:
+            _check_clock(started)
+            steps: list[Step] = []
+            start, first = sum(map(len, sound)) / rate, len(sound)
+            chunks = _chunks(self._speech_steps(sentence, seed, temperature, gate_scale), steps)
+            for samples in self.detokenizer.stream(chunks, voice, seed):
+                sound.append(samples)
+                yield SpeechPart(samples, rate)
+            if not _ended(steps):
+                raise LimitError(f'The speech of "{_excerpt(sentence)}" came to no end; try another seed.')
+            spoken = np.concatenate(sound[first:])
+            done.append(self._spoken_passage(sentence, steps[:-1], spoken, start, gate_scale))
+            sound.append(self._pause())
+            if len(done) < len(passages):
+                yield SpeechPart(sound[-1], rate)
+        whole = Speech(tuple(done), np.concatenate(sound), rate, voice, seed)
+        yield SpeechPart(sound[-1], rate, whole)
+
+    def _speech_steps(
+        self, sentence: str, seed: int, temperature: float, gate_scale: Gates
+    ) -> Iterator[Step]:
+        prompt = [self._segment("text", self.text_tokenizer.encode(sentence))]
+        options = decoding.synthesis(sentence, seed, temperature)
+        return generate(self.model, prompt, ["speech"], options, gate_scale=gate_scale)
+
+    def _continue_text(self, prompt: object, options: SamplingOptions) -> str:
+        if not isinstance(prompt, str) or not prompt.strip():
+            raise TextError("There is no text to continue.")
+        if len(prompt) > limits.MAX_TEXT_CHARACTERS:
+            raise LimitError(f"At most {limits.MAX_TEXT_CHARACTERS:,} characters of text are continued.")
+        ids = self.text_tokenizer.encode(prompt.rstrip())
+        opened = [Segment("text", (self.model.config.text.begin_id, *ids))]
+        steps = list(generate(self.model, opened, ["text"], options))
+        whole = self.text_tokenizer.decode([*ids, *(step.id for step in _without_end(steps))])
+        return whole[len(self.text_tokenizer.decode(ids)) :].rstrip("\ufffd")
+
+    def _continue_speech(self, samples: Samples, options: SamplingOptions, voice: str) -> Speech:
+        if len(samples) > limits.MAX_WINDOW_SECONDS * SPEECH_RATE:
+            raise LimitError(f"At most {limits.MAX_WINDOW_SECONDS:.0f} s of speech are continued.")
+        if not has_speech(samples):
+            raise NoSpeechError("No speech found in the recording.")
+        codes = [int(code) for code in self.speech_tokenizer.encode(samples)]
+        opened = [Segment("speech", (self.model.config.speech.begin_id, *codes))]
+        new = [step.id for step in _without_end(list(generate(self.model, opened, ["speech"], options)))]
+        sound = self.detokenizer.decode(np.array([*codes, *new], np.int64), voice, options.seed)
+        rate = self.detokenizer.sample_rate
+        return Speech((), sound[len(codes) * rate // TOKEN_RATE :], rate, voice, options.seed)
+
+    def _heard_passage(
+        self, steps: Sequence[Step], codes: Sequence[int], heard: Samples, start: int, gate_scale: Gates
+    ) -> Passage:
+        kept = _without_end(steps)
+        pieces = [self.text_tokenizer.piece(step.id) for step in kept]
+        probabilities = [step.probability for step in kept]
+        given = Given(
+            self._text(steps), pieces, codes, heard, TOKEN_SAMPLES, start / SPEECH_RATE, probabilities
+        )
+        return self._passage(given, kept, "text_from_speech", gate_scale)
+
+    def _spoken_passage(
+        self, sentence: str, steps: Sequence[Step], samples: Samples, start: float, gate_scale: Gates
+    ) -> Passage:
+        pieces = [self.text_tokenizer.piece(token) for token in self.text_tokenizer.encode(sentence)]
+        per_token = self.detokenizer.sample_rate // TOKEN_RATE
+        given = Given(sentence, pieces, [step.id for step in steps], samples, per_token, start)
+        return self._passage(given, steps, "speech_from_text", gate_scale)
+
+    def _passage(
+        self, given: Given, steps: Sequence[Step], direction: Direction, gate_scale: Gates
+    ) -> Passage:
+        generated: Modality = "text" if direction == "text_from_speech" else "speech"
+        heads = alignment_heads(self.heads, direction, self.model)
+        return make_passage(given, steps, direction, heads, gates_into(self.model, generated, gate_scale))
+
+    def _request(self, text: str, voice: str | None) -> tuple[str, str]:
+        return normalize(text), self._voice(voice)
+
+    def _voice(self, voice: str | None) -> str:
+        if voice is None:
+            return self.voices[0]
+        if voice not in self.voices:
+            raise OptionError(f"There is no voice {voice!r}; choose one of {', '.join(self.voices)}.")
+        return voice
+
+    def _segment(self, modality: Modality, ids: Sequence[int]) -> Segment:
+        tower = self.model.config.tower(modality)
+        return Segment(modality, (tower.begin_id, *ids, tower.end_id))
+
+    def _text(self, steps: Sequence[Step]) -> str:
+        """Text of the tokens so far; half a character at the end waits for its other half."""
+        return self.text_tokenizer.decode([step.id for step in _without_end(steps)]).rstrip("\ufffd").strip()
+
+    def _pause(self) -> npt.NDArray[np.float32]:
+        return np.zeros(round(SENTENCE_PAUSE * self.detokenizer.sample_rate), np.float32)
+
+
+def _chunks(steps: Iterator[Step], seen: list[Step]) -> Iterator[npt.NDArray[np.int64]]:
+    """Codes of a generation, a few at a time; every step is added to `seen`."""
+    waiting: list[int] = []
+    for step in steps:
+        seen.append(step)
+        if step.stop_reason != "end":
+            waiting.append(step.id)
+        if len(waiting) >= CHUNK_TOKENS:
+            yield np.array(waiting, np.int64)
+            waiting = []
+    if waiting:
+        yield np.array(waiting, np.int64)
+
+
+def _ended(steps: Sequence[Step]) -> bool:
+    """Whether the model itself closed the segment; LimitError if it ran out of time."""
+    if steps and steps[-1].stop_reason == "deadline":
+        raise LimitError(
+            f"One passage took longer than {limits.MAX_PASSAGE_SECONDS:.0f} s, so it was stopped."
+        )
+    return bool(steps) and steps[-1].stop_reason == "end"
+
+
+def _without_end(steps: Sequence[Step]) -> Sequence[Step]:
+    return steps[:-1] if steps and steps[-1].stop_reason == "end" else steps
+
+
+def _check_clock(started: float) -> None:
+    if time.monotonic() - started > limits.MAX_REQUEST_SECONDS:
+        raise LimitError(
+            f"The request took longer than {limits.MAX_REQUEST_SECONDS:.0f} s, so it was stopped."
+        )
+
+
+def _excerpt(sentence: str) -> str:
+    return sentence if len(sentence) <= 40 else sentence[:37] + "..."

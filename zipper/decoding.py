@@ -1,0 +1,60 @@
+"""How each kind of request is decoded: sampling, guards against loops, and limits that follow from its
+length.
+"""
+
+import math
+
+from zipper import limits
+from zipper.model.sampling import SamplingOptions
+from zipper.rates import TOKEN_RATE
+
+# A recogniser that loops repeats a few words; no English sentence says the same eight pieces five times.
+TEXT_LOOP = 8  # text tokens, longest cycle that is looked for
+TEXT_REPEATS = 4
+
+SPEECH_TEMPERATURE = 0.7
+SPEECH_TOP_P = 0.9
+SPEECH_LOOP = 4  # speech tokens; a held vowel or a pause repeats one token, never as long as this allows
+SPEECH_REPEATS = 20
+MIN_SPEECH_SECONDS_PER_CHARACTER = 0.02  # s; the fastest speakers reach 0.035
+ATTEMPTS = 3  # tries at a passage whose speech does not come to an end
+
+COMPLETION_TEMPERATURE = 0.8
+COMPLETION_TOP_P = 0.95
+
+
+def recognition(seconds: float, beams: int) -> SamplingOptions:
+    """For a passage of speech of this length."""
+    return SamplingOptions(
+        repetition_window=TEXT_LOOP,
+        max_repeats=TEXT_REPEATS,
+        max_tokens=math.ceil(seconds * limits.MAX_TEXT_TOKENS_PER_SECOND) + limits.EXTRA_TEXT_TOKENS,
+        beams=beams,
+        deadline_seconds=limits.MAX_PASSAGE_SECONDS,
+    )
+
+
+def synthesis(text: str, seed: int, temperature: float) -> SamplingOptions:
+    """For a passage of text that is written out."""
+    most = len(text) * limits.MAX_SPEECH_SECONDS_PER_CHARACTER + limits.EXTRA_SPEECH_SECONDS
+    return SamplingOptions(
+        temperature=temperature,
+        top_p=SPEECH_TOP_P,
+        repetition_window=SPEECH_LOOP,
+        max_repeats=SPEECH_REPEATS,
+        max_tokens=math.ceil(most * TOKEN_RATE),
+        min_tokens=math.ceil(len(text) * MIN_SPEECH_SECONDS_PER_CHARACTER * TOKEN_RATE),
+        seed=seed,
+        deadline_seconds=limits.MAX_PASSAGE_SECONDS,
+    )
+
+
+def completion(max_tokens: int, seed: int, temperature: float) -> SamplingOptions:
+    """For the continuation of one modality by its own tower."""
+    return SamplingOptions(
+        temperature=temperature,
+        top_p=COMPLETION_TOP_P,
+        max_tokens=max_tokens,
+        seed=seed,
+        deadline_seconds=limits.MAX_PASSAGE_SECONDS,
+    )

@@ -1,0 +1,174 @@
+"""What requests return: frozen dataclasses of text, sound, words with times, and the attention behind them.
+
+A request runs passage by passage (a window of the recording, a sentence of the text); a result holds its
+passages and presents them as one. Times are in seconds from the start of the whole recording or of the
+whole speech.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from zipper import limits
+from zipper.align.heads import Direction
+from zipper.errors import LimitError, OptionError
+
+Weights = npt.NDArray[np.float16]
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word as written, with its punctuation.
+
+    start and end in seconds. confidence 0..1: geometric mean of its tokens' probabilities; None in speech
+    that was synthesised, where the text was given.
+    """
+
+    text: str
+    start: float
+    end: float
+    confidence: float | None = None
+
+
+@dataclass(frozen=True)
+class Token:
+    """A text piece as it reads, or the number of a speech token, and when it is spoken, in seconds."""
+
+    text: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, eq=False)
+class Attention:
+    """Where each token looked, as the softmax gave it, and how far each gate was open.
+
+    weights (Z, H, T text, T speech) float16: zip points, heads, text tokens, speech tokens; in recognition
+    each text token's row is a distribution over the speech, in synthesis each speech token's column one
+    over the text. Begin and end tokens are left out, so that a distribution sums to at most 1. gates (Z, 2)
+    float32: factors on attention and feed-forward of each zip point into the tower that was generated.
+    """
+
+    direction: Direction
+    weights: Weights
+    gates: npt.NDArray[np.float32]
+    text_tokens: tuple[Token, ...]
+    speech_tokens: tuple[Token, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Passage:
+    """One stretch that the towers saw at once: its text, words, attention and place in the whole, in
+    seconds.
+    """
+
+    text: str
+    words: tuple[Word, ...]
+    attention: Attention
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Passages:
+    passages: tuple[Passage, ...]
+
+    @property
+    def text(self) -> str:
+        """The passages' texts, with spaces between."""
+        return " ".join(passage.text for passage in self.passages)
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """All words in order."""
+        return tuple(word for passage in self.passages for word in passage.words)
+
+    @cached_property
+    def attention(self) -> Attention:
+        """One map over all passages, 0 between different ones; LimitError if that would not fit the
+        memory.
+        """
+        return merge_attention([passage.attention for passage in self.passages])
+
+
+@dataclass(frozen=True, eq=False)
+class Transcript(_Passages):
+    """What was said in a recording.
+
+    seconds: its length. complete: False if a passage broke off before the model's end token, so that words
+    may be missing there.
+    """
+
+    seconds: float
+    complete: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class TranscriptPart:
+    """Progress of a transcription: the whole text so far, the words with known times, seconds done of all.
+
+    transcript: the result, in the last part only.
+    """
+
+    text: str
+    words: tuple[Word, ...]
+    seconds_done: float
+    seconds: float
+    transcript: Transcript | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Speech(_Passages):
+    """Sound, samples (n,) float32 in -1..1 at sample_rate Hz, and what it says.
+
+    voice and seed give the same sound again. A continuation of a recording has no passages.
+    """
+
+    samples: npt.NDArray[np.float32]
+    sample_rate: int
+    voice: str
+    seed: int
+
+    @property
+    def seconds(self) -> float:
+        """Length of the sound."""
+        return len(self.samples) / self.sample_rate
+
+
+@dataclass(frozen=True, eq=False)
+class SpeechPart:
+    """The next piece of sound, samples (n,) float32, never empty; speech: the whole result, in the last
+    part only.
+    """
+
+    samples: npt.NDArray[np.float32]
+    sample_rate: int
+    speech: Speech | None = None
+
+
+def merge_attention(parts: Sequence[Attention]) -> Attention:
+    """Maps of consecutive passages, of the same direction, as one along the diagonal.
+
+    Raises OptionError if there is none, LimitError if they are too large for one array.
+    """
+    if not parts:
+        raise OptionError("There is no attention between the modalities here: only one was used.")
+    if len(parts) == 1:
+        return parts[0]
+    points, heads = parts[0].weights.shape[:2]
+    rows = sum(part.weights.shape[2] for part in parts)
+    columns = sum(part.weights.shape[3] for part in parts)
+    if points * heads * rows * columns > limits.MAX_ATTENTION_CELLS:
+        raise LimitError("The attention of the whole is too large for one array; take it passage by passage.")
+    merged = np.zeros((points, heads, rows, columns), np.float16)
+    row = column = 0
+    for part in parts:
+        height, width = part.weights.shape[2:]
+        merged[:, :, row : row + height, column : column + width] = part.weights
+        row, column = row + height, column + width
+    text = tuple(token for part in parts for token in part.text_tokens)
+    speech = tuple(token for part in parts for token in part.speech_tokens)
+    return Attention(parts[0].direction, merged, parts[0].gates, text, speech)

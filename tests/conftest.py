@@ -83,6 +83,7 @@ def make_speech() -> MakeSpeech:
             + 0.3 * np.exp(-(((k * pitch - 2.5 * formant) / 400) ** 2)) * np.sin(k * phase)
             for k in range(1, 25)
         )
-        return (0.3 * voice * (np.sin(2 * np.pi * 0.9 * t) > -0.8)).astype(np.float32)
+        sound = voice * (np.sin(2 * np.pi * 0.9 * t) > -0.8)
+        return (0.5 * sound / np.abs(sound).max()).astype(np.float32)
 
     return make

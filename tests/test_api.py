@@ -1,0 +1,187 @@
+"""Recognition, synthesis and completion through a tiny random model: shapes, times, limits, errors."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import CODES, LevelTokenizer, MakeSpeech
+
+from zipper import decoding, limits
+from zipper.api import Zipper
+from zipper.audio import write_wav
+from zipper.errors import AudioError, LimitError, NoSpeechError, OptionError, TextError, WeightsError
+from zipper.rates import SPEECH_RATE, TOKEN_RATE
+from zipper.results import Attention, Speech, Transcript
+
+TEXT = "Hello there. It was a dark night."
+
+
+def check_times(result: Transcript | Speech) -> None:
+    """Words lie inside the recording and in order."""
+    marks = [time for word in result.words for time in (word.start, word.end)]
+    assert all(0 <= time <= result.seconds + 0.05 for time in marks)
+    assert marks == sorted(marks)
+
+
+def check_attention(attention: Attention, points: int, heads: int) -> None:
+    """Shapes agree with the token lists and every distribution sums to at most 1."""
+    texts, tokens = len(attention.text_tokens), len(attention.speech_tokens)
+    assert attention.weights.shape == (points, heads, texts, tokens)
+    axis = 3 if attention.direction == "text_from_speech" else 2
+    sums = attention.weights.astype(np.float32).sum(axis=axis)
+    assert (sums <= 1.01).all() and (sums > 0).all()
+    assert attention.gates.shape == (points, 2) and np.allclose(attention.gates, np.tanh(0.5))
+
+
+def test_transcribe(zipper: Zipper, make_speech: MakeSpeech, tmp_path: Path) -> None:
+    sound = make_speech(3.0)
+    transcript = zipper.transcribe(write_wav(tmp_path / "clip.wav", sound, SPEECH_RATE))
+    assert transcript.seconds == 3.0 and transcript.text
+    assert transcript.text.split() == [word.text for word in transcript.words]
+    assert all(word.confidence is not None and 0 <= word.confidence <= 1 for word in transcript.words)
+    check_times(transcript)
+    check_attention(transcript.attention, 2, 2)
+    assert len(transcript.attention.speech_tokens) == 3 * TOKEN_RATE
+    again = zipper.transcribe((sound, SPEECH_RATE))
+    assert again.text == transcript.text
+
+
+def test_transcribe_stream_grows_to_the_transcript(zipper: Zipper, make_speech: MakeSpeech) -> None:
+    sound = (make_speech(2.0), SPEECH_RATE)
+    parts = list(zipper.transcribe_stream(sound))
+    assert [part.transcript is not None for part in parts] == [False] * (len(parts) - 1) + [True]
+    assert parts[-1].text == zipper.transcribe(sound).text and parts[-1].seconds_done == 2.0
+    assert parts[-1].transcript is not None and not parts[-1].transcript.complete  # random text does not end
+
+
+def test_beams(zipper: Zipper, make_speech: MakeSpeech) -> None:
+    assert zipper.transcribe((make_speech(1.0), SPEECH_RATE), beams=2).words
+
+
+def test_long_audio_goes_window_by_window(zipper: Zipper, make_speech: MakeSpeech) -> None:
+    sound = np.concatenate([make_speech(12.0), np.zeros(8 * SPEECH_RATE, np.float32), make_speech(12.0)])
+    transcript = zipper.transcribe((sound, SPEECH_RATE))
+    assert len(transcript.passages) == 2 and transcript.passages[1].words[0].start > 12.0
+    check_times(transcript)
+    check_attention(transcript.passages[1].attention, 2, 2)
+    rows = transcript.passages[0].attention.weights.shape[2]
+    assert not transcript.attention.weights[:, :, :rows, -25:].any()
+
+
+def test_merged_attention_has_a_limit(
+    zipper: Zipper, make_speech: MakeSpeech, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound = np.concatenate([make_speech(12.0), np.zeros(8 * SPEECH_RATE, np.float32), make_speech(12.0)])
+    transcript = zipper.transcribe((sound, SPEECH_RATE))
+    monkeypatch.setattr(limits, "MAX_ATTENTION_CELLS", 100)
+    with pytest.raises(LimitError, match="passage by passage"):
+        _ = transcript.attention
+
+
+@pytest.mark.parametrize("sound", [np.zeros(48_000), np.random.default_rng(0).normal(0, 0.1, 48_000)])
+def test_no_speech(zipper: Zipper, sound: np.ndarray) -> None:
+    with pytest.raises(NoSpeechError, match="No speech found"):
+        zipper.transcribe((sound, SPEECH_RATE))
+    with pytest.raises(NoSpeechError):
+        zipper.complete((sound, SPEECH_RATE), "speech")
+
+
+def test_bad_recordings_fail_before_the_first_part(zipper: Zipper) -> None:
+    with pytest.raises(AudioError):
+        zipper.transcribe_stream("missing.wav")
+
+
+def test_synthesize(zipper: Zipper) -> None:
+    speech = zipper.synthesize(TEXT, voice="bass", seed=3)
+    assert speech.samples.dtype == np.float32 and speech.voice == "bass" and speech.seed == 3
+    assert speech.text == TEXT and [word.text for word in speech.words] == TEXT.split()
+    assert len(speech.passages) == 2
+    check_times(speech)
+    check_attention(speech.attention, 2, 2)
+    again = zipper.synthesize(TEXT, voice="bass", seed=3)
+    np.testing.assert_array_equal(again.samples, speech.samples)
+    assert not np.array_equal(zipper.synthesize(TEXT, voice="bass", seed=4).samples, speech.samples)
+
+
+def test_synthesize_stream_gives_the_same_sound(zipper: Zipper) -> None:
+    parts = list(zipper.synthesize_stream(TEXT, seed=3))
+    whole = zipper.synthesize(TEXT, seed=3)
+    assert all(len(part.samples) for part in parts)
+    np.testing.assert_allclose(np.concatenate([part.samples for part in parts]), whole.samples, atol=1e-4)
+    assert parts[-1].speech is not None and all(part.speech is None for part in parts[:-1])
+    assert [w.text for w in parts[-1].speech.words] == TEXT.split()
+
+
+def test_numbers_are_spoken_as_words(zipper: Zipper) -> None:
+    assert zipper.synthesize("I have 2 cats").text == "I have two cats."
+
+
+def test_unending_speech_is_an_error(zipper: Zipper, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "EXTRA_SPEECH_SECONDS", 0.0)
+    monkeypatch.setattr(limits, "MAX_SPEECH_SECONDS_PER_CHARACTER", decoding.MIN_SPEECH_SECONDS_PER_CHARACTER)
+    monkeypatch.setattr(decoding, "ATTEMPTS", 1)
+    failures = 0
+    for seed in range(4):
+        try:
+            zipper.synthesize("Hello there, how are you", seed=seed)
+        except LimitError as error:
+            failures += "came to no end" in str(error)
+    assert failures
+
+
+@pytest.mark.parametrize("text", ["", "  ", "\U0001f600", "你好"])
+def test_text_that_cannot_be_spoken(zipper: Zipper, text: str) -> None:
+    with pytest.raises(TextError):
+        zipper.synthesize(text)
+    with pytest.raises(TextError):
+        zipper.synthesize_stream(text)
+
+
+def test_wrong_options(zipper: Zipper) -> None:
+    with pytest.raises(OptionError, match="alto, bass"):
+        zipper.synthesize("Hello.", voice="nobody")
+    with pytest.raises(OptionError):
+        zipper.complete("Hello", "smell")  # type: ignore[call-overload]
+    with pytest.raises(LimitError):
+        zipper.complete("Hello", max_tokens=100_000)
+    with pytest.raises(LimitError):
+        zipper.synthesize("a" * 5000)
+
+
+def test_closed_gates_cut_the_towers_apart(zipper: Zipper, make_speech: MakeSpeech) -> None:
+    short, long = (make_speech(1.0), SPEECH_RATE), (make_speech(1.5)[-SPEECH_RATE:], SPEECH_RATE)
+    unzipped = [zipper.transcribe(sound, gate_scale=0.0) for sound in (short, long)]
+    assert unzipped[0].text == unzipped[1].text  # nothing of the sound reaches the text
+    assert not unzipped[0].attention.gates.any()
+
+
+def test_complete_text(zipper: Zipper) -> None:
+    continued = zipper.complete("It was a", max_tokens=8, seed=1)
+    assert continued and continued == zipper.complete("It was a", max_tokens=8, seed=1)
+    with pytest.raises(TextError):
+        zipper.complete("  ")
+
+
+def test_complete_speech(zipper: Zipper, make_speech: MakeSpeech) -> None:
+    speech = zipper.complete((make_speech(1.0), SPEECH_RATE), "speech", max_tokens=25, seed=2)
+    assert len(speech.samples) <= speech.sample_rate and speech.words == ()
+    with pytest.raises(OptionError, match="no attention"):
+        _ = speech.attention
+
+
+def test_parts_that_do_not_fit(zipper: Zipper) -> None:
+    class Larger(LevelTokenizer):
+        codes = CODES * 2
+
+    with pytest.raises(WeightsError, match="different models"):
+        Zipper(zipper.model, Larger(), zipper.text_tokenizer, zipper.detokenizer)
+
+
+def test_missing_and_corrupt_folders(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="no model"):
+        Zipper.from_pretrained(tmp_path / "nowhere")
+    for name in ("zipper", "speech_tokenizer", "detokenizer"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "zipper" / "config.json").write_text("{")
+    with pytest.raises(WeightsError, match="not valid JSON"):
+        Zipper.from_pretrained(tmp_path)

@@ -66,13 +66,13 @@ def test_dtw_is_fast_enough_to_run_after_every_request() -> None:
     cost = np.random.default_rng(0).normal(size=(120, 750))
     dtw_path(cost)
     best = min(_seconds(cost) for _ in range(7))
-    assert best < 0.1  # 8 ms on an idle core; the rest is room for a busy machine
+    assert best < 0.05  # 4 to 8 ms on an idle core
 
 
 def _seconds(cost: np.ndarray) -> float:
-    start = time.perf_counter()
+    start = time.process_time()  # of this process alone, whatever else the machine does
     dtw_path(cost)
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 @pytest.mark.parametrize("cost", [np.zeros((0, 4)), np.zeros(3), np.array([[np.nan]])])

@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, help="also write the results to this file")
     args = parser.parse_args(argv)
     try:
-        rows = [row(case, run_case(case)) for case in make_cases(args)]
+        rows = [measure_row(case) for case in make_cases(args)]
         print(table(rows))
         if args.json:
             write_json(args.json, {"threads": args.threads, "results": rows})
@@ -82,6 +82,14 @@ def run_case(case: Case) -> Measured:
     if done.returncode != 0:
         raise DataError(f"{case.engine} failed to {case.task} {case.seconds:g} s: {lines[-1]}")
     return Measured(**json.loads(lines[-1]))
+
+
+def measure_row(case: Case) -> dict[str, Any]:
+    """Measure a case; a failure becomes a line of its own, so that the other figures are not lost with it."""
+    try:
+        return row(case, run_case(case))
+    except DataError as error:
+        return {"task": case.task, "engine": case.engine, "asked s": case.seconds, "failed": str(error)}
 
 
 def row(case: Case, measured: Measured) -> dict[str, Any]:

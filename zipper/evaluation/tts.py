@@ -1,5 +1,6 @@
 """Synthesis: what recognisers understand, and how natural it sounds; the first sample, no picking."""
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -109,12 +110,18 @@ def speak_all(name: str, voice: Voice, sentences: Sequence[str], out: Path | Non
 
 
 def recorded(folder: Path, sentences: Sequence[str]) -> Spoken:
-    """Speech that was made before: the n-th file of the folder, by name, is the n-th sentence."""
-    files = sorted(path for path in folder.glob("*") if path.suffix in SUFFIXES)[: len(sentences)]
+    """Speech that was made before: file n, ordered by the numbers in the names, is sentence n."""
+    names = sorted((path for path in folder.glob("*") if path.suffix in SUFFIXES), key=_by_number)
+    files = names[: len(sentences)]
     if len(files) < len(sentences):
         raise DataError(f"{folder} holds {len(files)} recordings for {len(sentences)} sentences.")
     sounds: list[Sound | None] = [(load_audio(path), SPEECH_RATE) for path in files]
     return Spoken(folder.name, [path.stem for path in files], list(sentences), sounds, 0.0)
+
+
+def _by_number(path: Path) -> list[tuple[int, str]]:
+    """Sort key that puts 10.wav behind 9.wav."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", path.stem)]
 
 
 def resynthesize(

@@ -112,15 +112,14 @@ class Trainer:
 
     def _one_step(self, module: nn.Module) -> dict[str, float]:
         share = self.config.accumulate // self.world
-        totals: dict[str, float] = {}
+        found: list[dict[str, float]] = []
         for micro in range(share):
             number = self.step * self.config.accumulate + micro * self.world + self.rank
             with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.autocast):
                 losses: Losses = module(to_device(self.batch(number), self.device))
             (losses["loss"] / share).backward()
-            for name, value in losses.items():
-                weight = 1.0 if name == "tokens" else 1 / share
-                totals[name] = totals.get(name, 0.0) + float(value.detach()) * weight
+            found.append({name: float(value.detach()) for name, value in losses.items()})
+        totals = mean_losses(self._gather(found))
         trained = [p for p in self.stage.parameters() if p.grad is not None]
         totals["grad"] = float(nn.utils.clip_grad_norm_(trained, self.config.clip))
         rate = learning_rate(self.step, self.config)
@@ -130,6 +129,14 @@ class Trainer:
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
         return totals
+
+    def _gather(self, found: list[dict[str, float]]) -> list[dict[str, float]]:
+        """The losses of every micro-batch of this step, over all processes."""
+        if self.world == 1:
+            return found
+        everyone: list[Any] = [None] * self.world
+        dist.all_gather_object(everyone, found)
+        return [losses for process in everyone for losses in process]
 
     def _write_log(self, means: Mapping[str, float]) -> None:
         with (self.folder / LOG_FILE).open("a", encoding="utf-8") as file:
@@ -154,6 +161,15 @@ class Trainer:
             optimiser.load_state_dict(saved)
         torch.set_rng_state(state["random"])
         log.info("resumed at step %d", self.step)
+
+
+def mean_losses(found: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Mean of each loss over the micro-batches that have it; tokens are summed."""
+    values: dict[str, list[float]] = {}
+    for losses in found:
+        for name, value in losses.items():
+            values.setdefault(name, []).append(value)
+    return {name: sum(v) if name == "tokens" else sum(v) / len(v) for name, v in values.items()}
 
 
 class Meter:

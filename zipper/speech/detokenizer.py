@@ -15,7 +15,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from zipper import files
-from zipper.errors import ConfigError, OptionError, WeightsError
+from zipper.errors import ConfigError, OptionError, StorageError, WeightsError
 from zipper.rates import MELS, VOCODER_HOP, VOCODER_RATE, VOCODER_SAMPLES_PER_TOKEN
 from zipper.speech.acoustic import AcousticConfig, AcousticModel, frames_of, place
 from zipper.speech.hifigan import HifiGan, HifiGanConfig
@@ -74,6 +74,10 @@ class Detokenizer:
         """Write what from_pretrained reads; the vocoder in half precision, which cannot be heard."""
         config = {"acoustic": asdict(self.acoustic.config), "vocoder": asdict(self.vocoder.config)}
         halved = {name: weight.half() for name, weight in self.vocoder.state_dict().items()}
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"The folder {folder} cannot be made.") from error
         files.save(folder / VOCODER_FILE, to_bytes(halved))
         files.save(folder / ACOUSTIC_FILE, to_bytes(self.acoustic.state_dict()))
         files.save(folder / CONFIG_FILE, (json.dumps(config, indent=2) + "\n").encode())

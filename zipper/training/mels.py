@@ -1,6 +1,6 @@
 """What the detokenizer learns from: tokens, mel and pitch of each clip, in batches of similar length.
 
-`prepare` reads each clip once and keeps mel and pitch in flat files; batches are a function of seed and step
+`prepare` reads each clip once and keeps mel and pitch in the work folder. Batch n is a function of the seed and n
 alone, so a run continues exactly where it stopped. Shapes: B clips, N tokens, T frames, M = 80 bands.
 """
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import soundfile
@@ -23,14 +24,14 @@ from zipper.errors import DataError
 from zipper.rates import MELS, VOCODER_RATE
 from zipper.speech.acoustic import frames_of
 from zipper.speech.mel import MelSpectrogram
-from zipper.training.manifest import Utterance, read_audio_bytes, read_source
+from zipper.training.labels import is_held_out
+from zipper.training.manifest import read_audio_bytes, read_source
 from zipper.training.pitch import track_pitch
 from zipper.training.store import Store, StoreWriter
 
 log = logging.getLogger(__name__)
 
 MIN_SECONDS, MAX_SECONDS = 0.5, 20.0  # of a clip that is used
-HELD_OUT_EVERY = 60  # one clip in so many of a voice is never trained on
 CHUNK = 256  # clips that are analysed before the index is written
 POOL = 64  # batches that are sorted by length together
 
@@ -46,8 +47,7 @@ class Voice:
     hours: float  # at most, of its clips
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(NamedTuple):
     """Padded clips; padding is code 0, mel 0 and pitch 0."""
 
     codes: Tensor  # (B, N) int64
@@ -57,43 +57,39 @@ class Batch:
     hz: Tensor  # (B, T), 0 where unvoiced
     lengths: Tensor  # (B,) frames
 
-    def to(self, device: torch.device) -> "Batch":
-        """The same on another device."""
-        return Batch(**{name: tensor.to(device) for name, tensor in vars(self).items()})
 
-
-def choose(voice: Voice, data: Path) -> list[Utterance]:
-    """Clips of a voice, in the order of its manifest, up to its hours."""
+def choose(voice: Voice, data: Path) -> list[str]:
+    """Ids of the clips of a voice, in the order of its manifest, up to its hours."""
     chosen, seconds = [], 0.0
     for utterance in read_source(data / voice.source):
         fits = MIN_SECONDS <= utterance.seconds <= MAX_SECONDS
         if utterance.speaker == voice.speaker and fits and seconds < 3600 * voice.hours:
-            chosen.append(utterance)
+            chosen.append(utterance.id)
             seconds += utterance.seconds
     if not chosen:
-        raise DataError(f"{data / voice.source} holds no clip of the speaker {voice.speaker!r}.")
+        raise DataError(f"{voice.source} holds no clip of the speaker {voice.speaker!r}.")
     return chosen
 
 
-def prepare(voices: Sequence[Voice], data: Path, out: Path, workers: int) -> None:
-    """Mel and pitch of every chosen clip into OUT/mel and OUT/pitch; continues an interrupted run."""
-    wanted = {utterance.id for voice in voices for utterance in choose(voice, data)}
-    with (
-        StoreWriter(out / "mel", "float16", (MELS,)) as mels,
-        StoreWriter(out / "pitch", "float16") as pitches,
-        ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (1,)) as pool,
-    ):
-        missing = wanted - pitches.done.keys()
-        for source in dict.fromkeys(voice.source for voice in voices):
-            todo = (pair for pair in read_audio_bytes(data / source) if pair[0] in missing)
-            while chunk := list(islice(todo, CHUNK)):
-                for name, mel, hz in pool.map(analyse, chunk, chunksize=16):
-                    if name not in mels.done:
-                        mels.add(name, mel)
-                    pitches.add(name, hz)
-                mels.flush()
-                pitches.flush()
-                log.info("%s: %d of %d clips", source, len(pitches.done), len(wanted))
+def prepare(voices: Sequence[Voice], data: Path, work: Path, workers: int) -> None:
+    """Mel and pitch of every chosen clip into WORK/mels/VOICE and WORK/pitch/VOICE; continues an earlier run."""
+    with ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+        for voice in voices:
+            wanted = set(choose(voice, data))
+            with (
+                StoreWriter(work / "mels" / voice.name, "float16", (MELS,)) as mels,
+                StoreWriter(work / "pitch" / voice.name, "float16") as pitches,
+            ):
+                missing = wanted - pitches.done.keys()
+                todo = (pair for pair in read_audio_bytes(data / voice.source) if pair[0] in missing)
+                while chunk := list(islice(todo, CHUNK)):
+                    for name, mel, hz in pool.map(analyse, chunk, chunksize=16):
+                        if name not in mels.done:
+                            mels.add(name, mel)
+                        pitches.add(name, hz)
+                    mels.flush()
+                    pitches.flush()
+                log.info("%s: %d clips", voice.name, len(pitches.done))
 
 
 def analyse(pair: tuple[str, bytes]) -> tuple[str, np.ndarray, np.ndarray]:
@@ -104,8 +100,7 @@ def analyse(pair: tuple[str, bytes]) -> tuple[str, np.ndarray, np.ndarray]:
     return pair[0], mel.numpy(), track_pitch(samples)
 
 
-@dataclass(frozen=True)
-class Clip:
+class Clip(NamedTuple):
     """One clip: its id and the index of its voice."""
 
     id: str
@@ -113,61 +108,79 @@ class Clip:
 
 
 class Clips:
-    """Clips of all voices with tokens, mel and pitch, split into trained and held out."""
+    """Tokens, mel and pitch of the clips of all voices; calling it with a number gives that batch.
 
-    def __init__(self, voices: Sequence[Voice], data: Path, tokens: Store, work: Path) -> None:
-        self.tokens, self.mel, self.pitch = tokens, Store(work / "mel"), Store(work / "pitch")
+    `train` and `held_out` hold the clips of each voice.
+    """
+
+    def __init__(self, voices: Sequence[Voice], work: Path, batch_frames: int, seed: int) -> None:
+        self.batch_frames, self.seed = batch_frames, seed
         self.shares = [voice.share for voice in voices]
+        self.tokens = [Store(work / "tokens" / voice.source.removesuffix(".tar")) for voice in voices]
+        self.mels = [Store(work / "mels" / voice.name) for voice in voices]
+        self.pitches = [Store(work / "pitch" / voice.name) for voice in voices]
         self.train: list[list[Clip]] = []
-        self.held_out: list[Clip] = []
+        self.held_out: list[list[Clip]] = []
         for index, voice in enumerate(voices):
-            clips = [Clip(utterance.id, index) for utterance in choose(voice, data)]
-            clips = [clip for clip in clips if clip.id in tokens and clip.id in self.pitch]
-            if not clips:
+            clips = [Clip(name, index) for name in self.pitches[index] if name in self.tokens[index]]
+            self.held_out.append([clip for clip in clips if is_held_out(clip.id)])
+            self.train.append([clip for clip in clips if not is_held_out(clip.id)])
+            if not self.train[-1]:
                 raise DataError(f"No clip of {voice.name} has tokens, mel and pitch; prepare them first.")
-            self.held_out += clips[::HELD_OUT_EVERY]
-            self.train.append([clip for i, clip in enumerate(clips) if i % HELD_OUT_EVERY] or clips)
+        self._current: tuple[int, list[list[Clip]]] = (0, self._plan(0))
+        self._per_epoch = len(self._current[1])
 
     def frames(self, clip: Clip) -> int:
         """Frames of a clip that its tokens cover."""
-        return min(self.mel.length(clip.id), frames_of(self.tokens.length(clip.id)))
+        tokens = self.tokens[clip.voice].length(clip.id)
+        return min(self.mels[clip.voice].length(clip.id), frames_of(tokens))
 
-    def epoch(self, seed: int, number: int, batch_frames: int) -> list[list[Clip]]:
-        """Batches of at most batch_frames frames, padding counted; each voice has its share of the clips."""
-        rng = np.random.default_rng([seed, number])
+    def __call__(self, number: int) -> Batch:
+        """Batch `number` of an endless sequence of epochs."""
+        epoch, place = divmod(number, self._per_epoch)
+        if self._current[0] != epoch:
+            self._current = (epoch, self._plan(epoch))
+        plan = self._current[1]
+        return self.collate(plan[place % len(plan)])
+
+    def _plan(self, epoch: int) -> list[list[Clip]]:
+        """Batches of an epoch, in which each voice has its share of the clips."""
+        rng = np.random.default_rng([self.seed, epoch])
         total = sum(map(len, self.train)) / sum(self.shares)
         drawn: list[Clip] = []
         for clips, share in zip(self.train, self.shares, strict=True):
             count = max(1, round(total * share))
-            order = np.concatenate([rng.permutation(len(clips)) for _ in range(-(-count // len(clips)))])
-            drawn += [clips[i] for i in order[:count]]
-        order = rng.permutation(len(drawn))
-        batches = list(self._pack([drawn[i] for i in order], batch_frames))
+            turns = [rng.permutation(len(clips)) for _ in range(-(-count // len(clips)))]
+            drawn += [clips[i] for i in np.concatenate(turns)[:count]]
+        batches = list(self._pack([drawn[i] for i in rng.permutation(len(drawn))]))
         return [batches[i] for i in rng.permutation(len(batches))]
 
-    def _pack(self, clips: list[Clip], batch_frames: int) -> Iterator[list[Clip]]:
-        """Sort pools of clips by length, so that little is padded and yet no two epochs are alike."""
+    def _pack(self, clips: list[Clip]) -> Iterator[list[Clip]]:
+        """At most batch_frames frames together, padding counted.
+
+        Clips are sorted by length in pools, so that little is padded and yet no two epochs are alike.
+        """
         mean = sum(map(self.frames, clips)) / len(clips)
-        pool = max(1, int(POOL * batch_frames / mean))
+        pool = max(1, int(POOL * self.batch_frames / mean))
         for start in range(0, len(clips), pool):
             batch: list[Clip] = []
             for clip in sorted(clips[start : start + pool], key=self.frames):
-                if batch and (len(batch) + 1) * self.frames(clip) > batch_frames:
+                if batch and (len(batch) + 1) * self.frames(clip) > self.batch_frames:
                     yield batch
                     batch = []
                 batch.append(clip)
             yield batch
 
-    def batch(self, clips: Sequence[Clip]) -> Batch:
+    def collate(self, clips: Sequence[Clip]) -> Batch:
         """Load and pad."""
         frames = [self.frames(clip) for clip in clips]
-        counts = [self.tokens.length(clip.id) for clip in clips]
+        counts = [self.tokens[clip.voice].length(clip.id) for clip in clips]
         codes = torch.zeros(len(clips), max(counts), dtype=torch.int64)
         mel = torch.zeros(len(clips), max(frames), MELS)
         hz = torch.zeros(len(clips), max(frames))
-        for row, clip in enumerate(clips):
-            codes[row, : counts[row]] = torch.from_numpy(self.tokens[clip.id].astype(np.int64))
-            mel[row, : frames[row]] = torch.from_numpy(self.mel[clip.id][: frames[row]].astype(np.float32))
-            hz[row, : frames[row]] = torch.from_numpy(self.pitch[clip.id][: frames[row]].astype(np.float32))
-        voice = torch.tensor([clip.voice for clip in clips])
-        return Batch(codes, torch.tensor(counts), voice, mel, hz, torch.tensor(frames))
+        for row, ((name, voice), count, length) in enumerate(zip(clips, counts, frames, strict=True)):
+            codes[row, :count] = torch.from_numpy(self.tokens[voice][name].astype(np.int64))
+            mel[row, :length] = torch.from_numpy(self.mels[voice][name][:length].astype(np.float32))
+            hz[row, :length] = torch.from_numpy(self.pitches[voice][name][:length].astype(np.float32))
+        voices = torch.tensor([clip.voice for clip in clips])
+        return Batch(codes, torch.tensor(counts), voices, mel, hz, torch.tensor(frames))

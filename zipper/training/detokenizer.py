@@ -3,7 +3,8 @@
 python -m zipper.training.detokenizer prepare --work WORK --data DATA
 python -m zipper.training.detokenizer train --work WORK --vocoder FOLDER
 
-Reads tokens/SOURCE and speech_tokenizer/ of the work folder; writes mels/, pitch/, runs/detokenizer and detokenizer/.
+Reads tokens/SOURCE and speech_tokenizer/ of the work folder; writes mels/, pitch/, runs/detokenizer/ and
+detokenizer/.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """What the detokenizer learns from: tokens, mel and pitch of each clip, in batches of similar length.
 
-`prepare` reads each clip once and keeps mel and pitch in the work folder. Batch n is a function of the seed and n
-alone, so a run continues exactly where it stopped. Shapes: B clips, N tokens, T frames, M = 80 bands.
+`prepare` reads each clip once and keeps mel and pitch in the work folder. Batch n is a function of the seed
+and n alone, so a run continues exactly where it stopped. Shapes: B clips, N tokens, T frames, M = 80 bands.
 """
 
 import io
@@ -72,7 +72,7 @@ def choose(voice: Voice, data: Path) -> list[str]:
 
 
 def prepare(voices: Sequence[Voice], data: Path, work: Path, workers: int) -> None:
-    """Mel and pitch of every chosen clip into WORK/mels/VOICE and WORK/pitch/VOICE; continues an earlier run."""
+    """Mel and pitch of every chosen clip into WORK/mels and WORK/pitch; continues an earlier run."""
     with ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
         for voice in voices:
             wanted = set(choose(voice, data))

@@ -5,10 +5,11 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from zipper.errors import ZipperError
+from zipper.errors import DataError, DependencyError
 from zipper.speech.tokenizer import SpeechTokenizer
 from zipper.text.tokenizer import TextTokenizer
 from zipper.training import stages
+from zipper.training.assemble import assemble
 from zipper.training.augment import AugmentConfig, Augmenter
 from zipper.training.config import CONFIGS, FusionConfig, PretrainConfig, TokenizerConfig, load_config
 from zipper.training.features import extract
@@ -58,6 +59,8 @@ def parser() -> argparse.ArgumentParser:
     add("pretrain-text", "pre-train the text tower", _pretrain_text)
     add("pretrain-speech", "pre-train the speech tower", _pretrain_speech)
     add("zip", "fuse the towers", _zip)
+    finished = add("assemble", "copy finished parts into a model folder", _assemble)
+    finished.add_argument("--out", type=Path, required=True)
     for name in ("tokenizer", "pretrain-text", "pretrain-speech", "zip"):
         sub = stage.choices[name]
         sub.add_argument("--config", type=Path, default=CONFIGS / f"{name}.yaml", help="default %(default)s")
@@ -82,18 +85,18 @@ def _labels(a: argparse.Namespace) -> None:
     try:
         from hibari import Hibari
     except ImportError as error:
-        raise ZipperError("Labels need the package hibari-tts, which writes text as phonemes; install it.") from error
+        raise DependencyError("Labels need the package hibari-tts, which writes text as phonemes; install it.") from error
     with a.corpus.open(encoding="utf-8") as file:
         style = Truecaser.learn(line for line, _ in zip(file, range(CASE_LINES), strict=False))
+    found = {source: read_source(source) for source in a.sources}
     stores = {source: Store(a.work / "features" / _name(source)) for source in a.sources}
-    generated = [(s, u) for s in a.sources if any(u.phones for u in read_source(s)) for u in read_source(s)]
-    if not generated:
-        raise ZipperError("Labels need at least one source of generated speech, whose phone durations are known.")
-    first = generated[0][0]
-    classifier = train_classifier(stores[first], [u for s, u in generated if s == first], a.steps, seed=0)
+    generated = next((s for s, utterances in found.items() if any(u.phones for u in utterances)), None)
+    if generated is None:
+        raise DataError("Labels need at least one source of generated speech, whose phone durations are known.")
+    classifier = train_classifier(stores[generated], found[generated], a.steps, seed=0)
     phonemize = Hibari(threads=1).phonemize
-    for source, store in stores.items():
-        label_source(read_source(source), store, a.work / "labels" / _name(source), classifier, phonemize, style)
+    for source, utterances in found.items():
+        label_source(utterances, stores[source], a.work / "labels" / _name(source), classifier, phonemize, style)
 
 
 def _text(a: argparse.Namespace) -> None:
@@ -121,3 +124,7 @@ def _pretrain_speech(a: argparse.Namespace) -> None:
 
 def _zip(a: argparse.Namespace) -> None:
     stages.fuse(load_config(FusionConfig, a.config, a.set), a.work, a.resume)
+
+
+def _assemble(a: argparse.Namespace) -> None:
+    assemble(a.work, a.out)

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 def run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "zipper", *arguments]
     return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, input=stdin, timeout=120, check=False
+        command, cwd=ROOT, capture_output=True, text=True, input=stdin, timeout=300, check=False
     )
 
 
@@ -60,6 +60,13 @@ def test_bad_texts(tmp_path: Path, text: str) -> None:
 
 def test_bad_model_folder(tmp_path: Path, clip: str) -> None:
     assert_one_line(run("transcribe", clip, "--model", str(tmp_path)), "no model")
+
+
+def test_a_model_folder(model_folder: Path, clip: str, tmp_path: Path) -> None:
+    done = run("transcribe", clip, "--model", str(model_folder), "--format", "json")
+    assert done.returncode == 0 and json.loads(done.stdout)["words"]
+    silence = write_wav(tmp_path / "silence.wav", np.zeros(SPEECH_RATE), SPEECH_RATE)
+    assert_one_line(run("transcribe", str(silence), "--model", str(model_folder)), "No speech found")
 
 
 def test_bad_checkpoint(tmp_path: Path) -> None:

@@ -20,13 +20,14 @@ from zipper.model.generate import Step, generate
 from zipper.model.sampling import SamplingOptions
 from zipper.model.zipper import Segment, ZipperModel
 from zipper.model.zips import GateScale
-from zipper.passages import Given, alignment_heads, gates_into, make_passage
+from zipper.passages import Given, alignment_heads, gates_into, make_passage, readable
 from zipper.rates import SPEECH_RATE, TOKEN_RATE, TOKEN_SAMPLES
 from zipper.results import Passage, Speech, SpeechPart, Transcript, TranscriptPart
 from zipper.text.normalize import normalize, sentences
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 SENTENCE_PAUSE = 0.2  # s of silence after each sentence
+HALF_CHARACTER = "\ufffd"  # how a character reads while the token of its last byte is missing
 CHUNK_TOKENS = 5  # speech tokens, 0.2 s, handed to the detokenizer at once while streaming
 
 Gates = GateScale | float | None
@@ -207,7 +208,7 @@ class Zipper:
             steps: list[Step] = []
             for step in generate(self.model, prompt, ["text"], options, gate_scale=gate_scale):
                 steps.append(step)
-                text = f"{before.text} {self._text(steps)}".strip()
+                text = f"{before.text} {self._text(steps)}".strip().rstrip(HALF_CHARACTER)
                 yield TranscriptPart(text, before.words, window.start / SPEECH_RATE, seconds)
             complete = complete and _ended(steps)
             if self._text(steps):
@@ -265,7 +266,7 @@ class Zipper:
         opened = [Segment("text", (self.model.config.text.begin_id, *ids))]
         steps = list(generate(self.model, opened, ["text"], options))
         whole = self.text_tokenizer.decode([*ids, *(step.id for step in _without_end(steps))])
-        return whole[len(self.text_tokenizer.decode(ids)) :].rstrip("\ufffd")
+        return whole[len(self.text_tokenizer.decode(ids)) :].rstrip(HALF_CHARACTER)
 
     def _continue_speech(self, samples: Samples, options: SamplingOptions, voice: str) -> Speech:
         if len(samples) > limits.MAX_WINDOW_SECONDS * SPEECH_RATE:
@@ -320,8 +321,8 @@ class Zipper:
         return Segment(modality, (tower.begin_id, *ids, tower.end_id))
 
     def _text(self, steps: Sequence[Step]) -> str:
-        """Text of the tokens so far; half a character at the end waits for its other half."""
-        return self.text_tokenizer.decode([step.id for step in _without_end(steps)]).rstrip("\ufffd").strip()
+        """Text of the tokens so far."""
+        return readable(self.text_tokenizer.decode([step.id for step in _without_end(steps)]))
 
     def _pause(self) -> npt.NDArray[np.float32]:
         return np.zeros(round(SENTENCE_PAUSE * self.detokenizer.sample_rate), np.float32)

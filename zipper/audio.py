@@ -137,8 +137,10 @@ def _read_file(path: Path, name: str, rate: int) -> tuple[npt.NDArray[np.floatin
 
 def _read_soundfile(path: Path, name: str, missing_bytes: int) -> tuple[npt.NDArray[np.floating], int]:
     blocks: list[npt.NDArray[np.floating]] = []
+    opened = False
     try:
         with soundfile.SoundFile(path) as sound:
+            opened = True
             source_rate, promised = sound.samplerate, sound.frames
             _check_rate(source_rate, name)
             if sound.channels > limits.MAX_CHANNELS:
@@ -148,7 +150,7 @@ def _read_soundfile(path: Path, name: str, missing_bytes: int) -> tuple[npt.NDAr
                 blocks.append(block)
                 read += len(block)
     except (soundfile.SoundFileError, RuntimeError, TypeError) as error:  # TypeError: raw data, no header
-        if missing_bytes > 0 or blocks:
+        if missing_bytes > 0 or opened:
             raise AudioError(f"{name} is truncated or damaged: it cannot be decoded to its end.") from error
         raise AudioError(
             f"{name} is not audio in a known format (WAV, FLAC, OGG, Opus, MP3, AIFF, WebM, M4A)."

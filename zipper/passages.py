@@ -40,6 +40,15 @@ class Given:
     start: float
     probabilities: Sequence[float] | None = None
 
+    @property
+    def end(self) -> float:
+        """Seconds of the whole up to the end of this passage."""
+        return self.start + len(self.samples) / self.samples_per_token * TOKEN_SECONDS
+
+    def clock(self, seconds: float) -> float:
+        """A time within this passage as one of the whole; the last token may reach beyond the last sample."""
+        return min(self.start + seconds, self.end)
+
 
 def make_passage(
     given: Given,
@@ -57,16 +66,15 @@ def make_passage(
     words = _words(given, word_times(weights, heads, given.pieces, TOKEN_SECONDS, voiced))
     starts, stops = token_spans(mean_weights(weights, heads, len(given.pieces)))
     text_tokens = tuple(
-        Token(piece, given.start + int(first) * TOKEN_SECONDS, given.start + int(stop) * TOKEN_SECONDS)
-        for piece, first, stop in zip(given.pieces, starts, stops, strict=True)
+        Token(piece, given.clock(first * TOKEN_SECONDS), given.clock(stop * TOKEN_SECONDS))
+        for piece, first, stop in zip(given.pieces, starts.tolist(), stops.tolist(), strict=True)
     )
     speech_tokens = tuple(
-        Token(str(code), given.start + index * TOKEN_SECONDS, given.start + (index + 1) * TOKEN_SECONDS)
+        Token(str(code), given.clock(index * TOKEN_SECONDS), given.clock((index + 1) * TOKEN_SECONDS))
         for index, code in enumerate(given.codes)
     )
     attention = Attention(direction, weights.astype(np.float16), gates, text_tokens, speech_tokens)
-    end = given.start + len(given.samples) / given.samples_per_token * TOKEN_SECONDS
-    return Passage(given.text, words, attention, given.start, end)
+    return Passage(given.text, words, attention, given.start, given.end)
 
 
 def alignment_heads(
@@ -90,14 +98,17 @@ def gates_into(
 
 
 def _weights(steps: Sequence[Step], direction: Direction) -> npt.NDArray[np.float32]:
-    """Attention rows of the generated tokens as (Z, H, T text, T speech), without the begin and end
-    attended to.
-    """
+    """Rows of the generated tokens as (Z, H, T text, T speech), without the begin and end they attend to."""
     rows: list[Tensor] = [step.attention for step in steps if step.attention is not None]
     weights = torch.stack(rows, dim=2)[:, :, :, 1:-1]  # (Z, H, generated, given)
     if direction == "speech_from_text":
         weights = weights.transpose(2, 3)
     return weights.contiguous().numpy()
+
+
+def readable(text: str) -> str:
+    """Generated text on one line: a model may well produce control characters."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _words(given: Given, times: Sequence[tuple[str, float, float]]) -> tuple[Word, ...]:
@@ -107,6 +118,7 @@ def _words(given: Given, times: Sequence[tuple[str, float, float]]) -> tuple[Wor
         groups = group_words(given.pieces)
         confidences = [math.exp(sum(logs[g.first : g.stop]) / (g.stop - g.first)) for g in groups]
     return tuple(
-        Word(text, given.start + start, given.start + end, confidence)
+        Word(readable(text), given.clock(start), given.clock(end), confidence)
         for (text, start, end), confidence in zip(times, confidences, strict=True)
+        if readable(text)
     )

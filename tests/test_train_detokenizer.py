@@ -16,7 +16,7 @@ from zipper.speech.hifigan import HifiGan, HifiGanConfig
 from zipper.training import detokenizer as stage
 from zipper.training.config import CONFIGS, load_config
 from zipper.training.loop import LoopConfig, Trainer
-from zipper.training.mels import Clips, choose, prepare
+from zipper.training.mels import Batch, Clips, choose, prepare
 from zipper.training.store import Store, StoreWriter
 
 RATE = 24_000
@@ -119,12 +119,15 @@ def test_learns_one_batch(clips: Clips) -> None:
 def test_resumed_run_is_the_uninterrupted_one(clips: Clips, tmp_path: Path) -> None:
     whole, part, rest = (make_stage(clips) for _ in range(3))
     Trainer(whole, clips, CONFIG.loop, tmp_path / "whole").run(resume=False)
-    interrupted = Trainer(part, clips, CONFIG.loop, tmp_path / "part")
-    interrupted.folder.mkdir()
-    for _ in range(5):
-        interrupted._one_step(part)
-        interrupted.step += 1
-    interrupted.save()
+
+    def until_the_lights_go_out(number: int) -> Batch:
+        if number == 5:
+            raise KeyboardInterrupt
+        return clips(number)
+
+    loop = replace(CONFIG.loop, save_seconds=0.0)
+    with pytest.raises(KeyboardInterrupt):
+        Trainer(part, until_the_lights_go_out, loop, tmp_path / "part").run(resume=False)
     Trainer(rest, clips, CONFIG.loop, tmp_path / "part").run(resume=True)
     for resumed, uninterrupted in zip(rest.parameters(), whole.parameters(), strict=True):
         torch.testing.assert_close(resumed, uninterrupted, atol=1e-5, rtol=0)

@@ -65,6 +65,14 @@ def test_a_padded_batch_equals_single_rows(tower: Tower) -> None:
     torch.testing.assert_close(tower(ids)[:1, :4], tower(ids[:1, :4]), atol=1e-5, rtol=0)
 
 
+def test_training_on_a_cpu_computes_the_same_logits(tower: Tower) -> None:
+    """With gradients attention is written out; without, the fused kernel runs."""
+    ids = _ids(2, 9)
+    with torch.no_grad():
+        expected = tower(ids)
+    torch.testing.assert_close(tower(ids).detach(), expected, atol=1e-5, rtol=0)
+
+
 @torch.no_grad()
 def test_bf16_stays_close_to_float32(tower: Tower) -> None:
     ids = _ids(2, 9)

@@ -132,21 +132,26 @@ class ZipConfig:
 
     The n-th zip point lies after block n * text_interval of the text tower and n * speech_interval of
     the speech tower. With positions="rotary" queries and keys are rotated by their time in seconds:
-    index within the segment times seconds per token.
+    index within the segment times seconds per token. With "tracked" keys are too, and a query's time is
+    where the query's own token was found in the source, read from the attention of the step before: the
+    frozen text tower cannot count how far the speech has come, and a pause or a fast reader make counting
+    wrong. tracking_heads heads of the last tracking_points zip points are read; training guides them.
     """
 
     text_interval: int
     speech_interval: int
     heads: int
-    positions: Literal["none", "rotary"] = "none"
+    positions: Literal["none", "rotary", "tracked"] = "none"
     text_seconds_per_token: float = 0.2
     speech_seconds_per_token: float = 0.04
+    tracking_heads: int = 2
+    tracking_points: int = 2
 
     def __post_init__(self) -> None:
         _check_fields(self)
-        for name in ("text_interval", "speech_interval", "heads"):
+        for name in ("text_interval", "speech_interval", "heads", "tracking_heads", "tracking_points"):
             _require(getattr(self, name) >= 1, f"ZipConfig.{name} must be at least 1.")
-        _require(self.positions in ("none", "rotary"), f"ZipConfig.positions cannot be {self.positions!r}.")
+        _require(self.positions in ("none", "rotary", "tracked"), f"ZipConfig.positions cannot be {self.positions!r}.")
         for name in ("text_seconds_per_token", "speech_seconds_per_token"):
             _require(getattr(self, name) > 0, f"ZipConfig.{name} must be positive.")
 

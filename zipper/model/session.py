@@ -61,6 +61,13 @@ class Session:
         self._memories: dict[Modality, list[Memory]] = {m: [] for m in MODALITIES}  # by target, per point
         self._current: Modality | None = None
         self._index = 0
+        self._times: dict[Modality, Tensor] = {}  # by target: seconds (1, S) of all that it sees
+        self._place: Tensor | None = None  # (B, 1) seconds: where the next token to be fed was found
+
+    @property
+    def place(self) -> Tensor | None:
+        """With tracked positions, where the next token of the segment was found; (B, 1) seconds of the source."""
+        return self._place
 
     @torch.no_grad()
     def feed(self, modality: Modality, ids: Sequence[int] | Tensor) -> Prediction:
@@ -68,6 +75,19 @@ class Session:
         device = self.model.text.embedding.weight.device
         tokens = ids if isinstance(ids, Tensor) else torch.tensor([list(ids)], dtype=torch.int64)
         tokens = tokens.to(device)
+        if self._tracks(modality):
+            for place in range(tokens.shape[1] - 1):  # each token's place comes from the step before
+                self._feed(modality, tokens[:, place : place + 1])
+            tokens = tokens[:, -1:]
+        return self._feed(modality, tokens)
+
+    def _tracks(self, modality: Modality) -> bool:
+        """Whether tokens of a modality are followed through what they see of the other."""
+        source = other(modality)
+        sees = bool(self._memories[modality]) or bool(self._unzipped[source])
+        return self.fused and sees and self.model.config.zip.positions == "tracked"
+
+    def _feed(self, modality: Modality, tokens: Tensor) -> Prediction:
         tower, cache = self.model.tower(modality), self._caches[modality]
         turn = tower.rotation(cache.length, tokens.shape[1])
         h, attention = tower.embed(tokens), None
@@ -89,6 +109,8 @@ class Session:
         twin._unzipped[other(modality)] = self._unzipped[other(modality)]
         twin._memories[modality] = self._memories[modality]
         twin._current, twin._index = self._current, self._index
+        twin._times = self._times
+        twin._place = None if self._place is None else self._place[rows]
         return twin
 
     def _blocks(self, modality: Modality) -> int:
@@ -99,7 +121,7 @@ class Session:
         """Index (1, T) of the tokens in their segment, which a begin token or a change of modality starts."""
         begin = self.model.config.tower(modality).begin_id
         if modality != self._current or int(tokens[0, 0]) == begin:
-            self._current, self._index = modality, 0
+            self._current, self._index, self._place = modality, 0, None
         start, self._index = self._index, self._index + tokens.shape[1]
         return torch.arange(start, self._index, device=tokens.device).unsqueeze(0)
 
@@ -110,7 +132,11 @@ class Session:
         tower, cache = self.model.tower(modality), self._caches[modality]
         step = self.model.config.interval(modality)
         memories = self._take_memories(modality)
-        sight = Sight(None, self.model.turn(modality, modality, index), None)
+        tracked = bool(memories) and self.model.config.zip.positions == "tracked"
+        times = self.model.seconds(modality, index)
+        if tracked:
+            times = torch.zeros_like(times) if self._place is None else self._place
+        sight = Sight(None, self.model.turn(modality, times), None)
         states: list[Tensor] = []
         rows: list[Tensor] = []
         for point in range(self.model.config.zip_points):
@@ -121,14 +147,27 @@ class Session:
                 h, weights = self.model.zips.block(point, modality)(h, memories[point], sight, scale)
                 rows.append(weights[:, :, -1])
         self._unzipped[modality].append(_Unzipped(states, index))
-        return h, torch.stack(rows) if rows else None
+        attention = torch.stack(rows) if rows else None
+        if tracked and attention is not None:
+            self._place = self._found(attention, self._times[modality])
+        return h, attention
+
+    def _found(self, attention: Tensor, times: Tensor) -> Tensor:
+        """Median place, (B, 1) seconds, of attention (Z, B, H, S) over source tokens at times (1, S)."""
+        zips = self.model.config.zip
+        weights = attention[-zips.tracking_points :, :, : zips.tracking_heads].mean(dim=(0, 2))  # (B, S)
+        middle = (weights.cumsum(dim=1) < 0.5 * weights.sum(dim=1, keepdim=True)).sum(dim=1, keepdim=True)
+        return times.expand(len(weights), -1).gather(1, middle.clamp(max=times.shape[1] - 1))
 
     def _take_memories(self, target: Modality) -> list[Memory]:
         """Keys and values of all that the target sees, one pair per zip point; empty when it sees nothing."""
         source = other(target)
         waiting, self._unzipped[source] = self._unzipped[source], []
         if waiting:
-            turn = self.model.turn(target, source, torch.cat([part.index for part in waiting], dim=1))
+            times = self.model.seconds(source, torch.cat([part.index for part in waiting], dim=1))
+            turn = self.model.turn(target, times)
+            before = [self._times[target]] if target in self._times else []
+            self._times[target] = torch.cat((*before, times), dim=1)
             known = self._memories[target]
             memories: list[Memory] = []
             for point in range(self.model.config.zip_points):

@@ -31,15 +31,18 @@ class Stream:
     """Tokens of one modality.
 
     ids (B, T) int64; order (B, T) int64, each token's position in the interleaved sequence, PAD_ORDER
-    for padding.
+    for padding. place (B, T) float32, with tracked positions: where in the other modality each token was
+    found, in that modality's seconds; None stands for a steady pace.
     """
 
     ids: Tensor
     order: Tensor
+    place: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Stream:
         """The same stream on another device."""
-        return Stream(self.ids.to(device), self.order.to(device))
+        place = None if self.place is None else self.place.to(device)
+        return Stream(self.ids.to(device), self.order.to(device), place)
 
 
 def pack(sequences: Sequence[Sequence[Segment]]) -> tuple[Stream | None, Stream | None]:

@@ -61,15 +61,12 @@ class ZipperModel(nn.Module):
         """Times in seconds of token indices within their segment, same shape, float32."""
         return index.float() * self.config.seconds_per_token(modality)
 
-    def turn(self, target: Modality, modality: Modality, index: Tensor) -> Rotation | None:
-        """Rotation of tokens of `modality` in the zips into `target`, or None without positions.
-
-        index (B, T) int64, position within the segment.
-        """
+    def turn(self, target: Modality, seconds: Tensor) -> Rotation | None:
+        """Rotation of tokens at times (B, T) in the zips into `target`, or None without positions."""
         if self.config.zip.positions == "none":
             return None
         head_width = self.config.tower(target).width // self.config.zip.heads
-        return time_rotation(self.seconds(modality, index), head_width)
+        return time_rotation(seconds, head_width)
 
     def gates(self, gate_scale: GateScale | float | None = None) -> Tensor:
         """Every gate as it acts under a gate scale, (zip points, 2, 2), laid out as in ZipAttention."""
@@ -142,13 +139,17 @@ class ZipperModel(nn.Module):
 
     def _sights(self, streams: Mapping[Modality, Stream]) -> dict[Modality, Sight]:
         """What each modality sees of the other; a modality that sees nothing anywhere is left out."""
-        index = {m: index_in_segment(streams[m], self.config.tower(m).begin_id) for m in MODALITIES}
+        times = {
+            m: self.seconds(m, index_in_segment(streams[m], self.config.tower(m).begin_id)) for m in MODALITIES
+        }
+        tracked = self.config.zip.positions == "tracked"
         sights: dict[Modality, Sight] = {}
         for m in MODALITIES:
             seen = visible(streams[m], streams[other(m)])
             if bool(seen.any()):
-                query_turn = self.turn(m, m, index[m])
-                sights[m] = Sight(seen, query_turn, self.turn(m, other(m), index[other(m)]))
+                place = streams[m].place if tracked else None
+                query_turn = self.turn(m, times[m] if place is None else place)
+                sights[m] = Sight(seen, query_turn, self.turn(m, times[other(m)]))
         return sights
 
     def _finish(self, modality: Modality, h: Tensor, turn: Rotation) -> Tensor:

@@ -19,7 +19,7 @@ MakeModel = Callable[..., ZipperModel]
 MakeSequence = Callable[..., list[Segment]]
 
 
-def _config(positions: Literal["none", "rotary"]) -> ZipperConfig:
+def _config(positions: Literal["none", "rotary", "tracked"]) -> ZipperConfig:
     return ZipperConfig(TEXT, SPEECH, ZipConfig(2, 1, 2, positions, 0.2, 0.04))
 
 
@@ -28,7 +28,7 @@ def make_model() -> MakeModel:
     """A model with weights large enough that every part shows in the output, and open gates."""
 
     def make(
-        positions: Literal["none", "rotary"] = "rotary", gates: bool = True, seed: int = 0
+        positions: Literal["none", "rotary", "tracked"] = "rotary", gates: bool = True, seed: int = 0
     ) -> ZipperModel:
         random = torch.Generator().manual_seed(seed)
         model = ZipperModel(_config(positions))

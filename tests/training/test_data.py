@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from zipper.errors import ConfigError
+from zipper.model.config import ZipConfig
 from zipper.model.zipper import PAD_ORDER
 from zipper.text.tokenizer import TextTokenizer
 from zipper.training.config import FusionConfig, PretrainConfig, TokenizerConfig, CONFIGS, load_config
@@ -15,7 +16,7 @@ from zipper.training.pairs import Pairs, orders, piece_spans
 from zipper.training.phones import PHONE_IDS, PHONES, align, frame_labels, timed_phones, transcript_phones, word_times
 from zipper.training.store import Store, StoreWriter
 from zipper.training.style import Truecaser
-from zipper.training.zipping import Mixture
+from zipper.training.zipping import Mixture, places
 
 CORPUS = ["The quick brown fox jumps over the lazy dog in London.", "We met Tom in London, and he said hello."] * 20
 
@@ -116,6 +117,15 @@ def test_pairs_put_the_source_before_the_target(tmp_path: Path, tokenizer: TextT
         for row in range(2):
             a, b = first[row][first[row] != PAD_ORDER], second[row][second[row] != PAD_ORDER]
             assert a.tolist() == list(range(len(a))) and b[0] == len(a)
+        found = places(batch, ZipConfig(1, 1, 1, "tracked", 0.2, 0.04))
+        if task == "recognise":
+            assert float(found[long, 1]) == pytest.approx(5.5 * 0.04)  # middle of positions 1 to 10
+            steady = found[1 - long] / 0.04
+            assert bool((steady[1:] > steady[:-1]).all())
+        else:
+            assert float(found[long, 0]) == 0  # before the first piece
+            assert float(found[long, 3]) == pytest.approx(0.2)
+            assert float(found[long, 20]) == pytest.approx(0.2 * (int(batch.text_length[long]) - 2))
 
 
 def test_mixture_gives_each_kind_its_share_and_every_batch_once() -> None:

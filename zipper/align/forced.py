@@ -6,7 +6,9 @@ import numpy as np
 import torch
 
 from zipper.align.heads import Direction
-from zipper.model.zipper import Segment, ZipperModel, pack
+from zipper.model.config import MODALITIES
+from zipper.model.session import Session
+from zipper.model.zipper import Segment, ZipperModel
 
 
 @torch.inference_mode()
@@ -22,13 +24,13 @@ def forced_attention(
     written = Segment("text", (config.text.begin_id, *text, config.text.end_id))
     spoken = Segment("speech", (config.speech.begin_id, *speech, config.speech.end_id))
     recognition = direction == "text_from_speech"
-    streams = pack([[spoken, written] if recognition else [written, spoken]])
-    output = model(*streams, capture=True, targets=("text" if recognition else "speech",))
-    n, m = len(text), len(speech)
+    source, target = (spoken, written) if recognition else (written, spoken)
+    session = Session(model, MODALITIES)
+    session.feed(source.modality, source.ids)
     maps = []
-    for zip_point in output.attention:
-        if recognition:
-            maps.append(zip_point.text_from_speech[0, :, :n, 1 : m + 1])
-        else:
-            maps.append(zip_point.speech_from_text[0, :, :m, 1 : n + 1].transpose(1, 2))
-    return torch.stack(maps).float().cpu().numpy()
+    for token in target.ids[:-2]:  # one at a time: where a token is found follows from the step before
+        found = session.feed(target.modality, (token,)).attention
+        assert found is not None, "the target sees the source"
+        maps.append(found[:, 0, :, 1:-1])
+    weights = torch.stack(maps, dim=2)  # (Z, H, target, source)
+    return (weights if recognition else weights.transpose(2, 3)).float().cpu().numpy()

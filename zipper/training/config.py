@@ -5,7 +5,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
 
@@ -65,7 +65,7 @@ class FusionConfig:
     text_interval: int = 2
     speech_interval: int = 2
     heads: int = 4
-    positions: str = "none"
+    positions: Literal["none", "rotary", "tracked"] = "tracked"
     batch_tokens: int = 3000
     dropout: float = 0.1  # BPE dropout on the text side of synthesis
     mixture: tuple[int, int, int] = (9, 9, 2)  # batches of recognition, synthesis and speech alone in a turn

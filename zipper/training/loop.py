@@ -39,6 +39,7 @@ class LoopConfig:
 
     steps: int
     lr: float = 2e-3
+    matrix_lr: float = 1.0  # factor on lr for the matrices that Muon trains
     gate_lr: float = 1e-2  # scalars (gates) move a distance of 1, weights one of 0.02: they need their own pace
     warmup: int = 100  # steps
     final_lr: float = 0.0  # share of lr at the last step; the decay is linear
@@ -158,7 +159,10 @@ class Trainer:
         state = torch.load(self.folder / STATE_FILE, weights_only=True)
         self.step = state["step"]
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+            scales = [group["scale"] for group in optimiser.param_groups]
             optimiser.load_state_dict(saved)
+            for group, scale in zip(optimiser.param_groups, scales, strict=True):
+                group["scale"] = scale  # a setting, which may differ from that of the interrupted run
         torch.set_rng_state(state["random"])
         log.info("resumed at step %d", self.step)
 
@@ -217,7 +221,7 @@ def build_optimisers(stage: nn.Module, config: LoopConfig) -> list[torch.optim.O
                               weight_decay=0.0)
     if not matrices:
         return [adamw]
-    muon = torch.optim.Muon([{"params": matrices, "scale": 1.0}], lr=config.lr, weight_decay=config.weight_decay,
+    muon = torch.optim.Muon([{"params": matrices, "scale": config.matrix_lr}], lr=config.lr, weight_decay=config.weight_decay,
                             adjust_lr_fn="match_rms_adamw")
     return [muon, adamw]
 

@@ -14,7 +14,6 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from zipper.errors import ConfigError
 from zipper.model.checkpoint import load_tower, save, save_tower
 from zipper.model.config import TowerConfig, ZipConfig, ZipperConfig
 from zipper.model.tower import Tower
@@ -178,10 +177,7 @@ def fuse(config: FusionConfig, work: Path, resume: bool) -> None:
 
 def fused_model(text: Tower, speech: Tower, config: FusionConfig) -> ZipperModel:
     """Two pre-trained towers with fresh zips, gates closed."""
-    if config.positions not in ("none", "rotary"):
-        raise ConfigError(f"positions cannot be {config.positions!r}; choose none or rotary.")
-    zips = ZipConfig(config.text_interval, config.speech_interval, config.heads,
-                     "rotary" if config.positions == "rotary" else "none")
+    zips = ZipConfig(config.text_interval, config.speech_interval, config.heads, config.positions)
     model = ZipperModel(ZipperConfig(text.config, speech.config, zips))
     model.text.load_state_dict(text.state_dict())
     model.speech.load_state_dict(speech.state_dict())

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zipper.model.config import Modality, ZipConfig
 from zipper.model.zipper import Stream, ZipperModel, ZipperOutput
 from zipper.training.pairs import SLACK, PairBatch, orders
 
@@ -30,6 +31,8 @@ class ZipLoss:
     speech_noise: float = 0.08  # share of the speech inputs of synthesis replaced by random codes
     hearing_noise: float = 0.04  # the same for recognition
     smoothing: float = 0.05  # label smoothing on text
+    place_noise: float = 0.08  # seconds by which the known places of tokens are shaken, as tracking will be off
+    place_slips: float = 0.08  # share of tokens whose place is off by up to half a second
 
 
 class ZipStage(nn.Module):
@@ -53,8 +56,16 @@ class ZipStage(nn.Module):
     def _run(self, batch: PairBatch, noise: float) -> ZipperOutput:
         text_order, speech_order = orders(batch)
         speech = self._corrupt(batch.speech, noise)
-        target = "text" if batch.task == "recognise" else "speech"
-        return self.model(Stream(batch.text, text_order), Stream(speech, speech_order), capture=True, targets=(target,))
+        target: Modality = "text" if batch.task == "recognise" else "speech"
+        place = self._shake(places(batch, self.model.config.zip))
+        text_place, speech_place = (place, None) if target == "text" else (None, place)
+        return self.model(Stream(batch.text, text_order, text_place), Stream(speech, speech_order, speech_place),
+                          capture=True, targets=(target,))
+
+    def _shake(self, place: Tensor) -> Tensor:
+        """Places as inexact as tracking them will be."""
+        slips = (torch.rand_like(place) < self.weights.place_slips) * (torch.rand_like(place) - 0.5)
+        return (place + torch.randn_like(place) * self.weights.place_noise + slips).clamp(min=0)
 
     def _corrupt(self, ids: Tensor, share: float) -> Tensor:
         config = self.model.config.speech
@@ -106,6 +117,33 @@ def _next(ids: Tensor, lengths: Tensor) -> Tensor:
     """Targets (B, T - 1): the next token, IGNORED behind the end."""
     places = torch.arange(1, ids.shape[1], device=ids.device)
     return torch.where(places < lengths[:, None], ids[:, 1:], IGNORED)
+
+
+def places(batch: PairBatch, zips: ZipConfig) -> Tensor:
+    """Where each token of the target is found in the source, (B, T) seconds of the source.
+
+    Text lies at the middle of its span of speech, speech at the piece that began last. Where the times are unknown
+    both run at a steady pace.
+    """
+    known = batch.spans[..., 0] >= 0  # (B, T text)
+    if batch.task == "recognise":
+        found = batch.spans.float().mean(-1)
+        steady = _steady(batch.text.shape[1], batch.text_length, batch.speech_length)
+        return torch.where(_aligned(known), found.clamp(min=0), steady) * zips.speech_seconds_per_token
+    at = torch.arange(batch.speech.shape[1], device=known.device)
+    begun = (batch.spans[:, None, :, 0] <= at[:, None]) & known[:, None]
+    steady = _steady(batch.speech.shape[1], batch.speech_length, batch.text_length)
+    return torch.where(_aligned(known), begun.sum(-1).float(), steady) * zips.text_seconds_per_token
+
+
+def _aligned(known: Tensor) -> Tensor:
+    """(B, 1): utterances whose times are known."""
+    return known.any(1, keepdim=True)
+
+
+def _steady(count: int, target: Tensor, source: Tensor) -> Tensor:
+    """Source positions (B, count) of target tokens spread evenly."""
+    return torch.arange(count, device=target.device)[None] * (source / target)[:, None]
 
 
 class Mixture:

@@ -10,15 +10,26 @@ from zipper.errors import ConfigError
 from zipper.model.config import ZipConfig
 from zipper.model.zipper import PAD_ORDER
 from zipper.text.tokenizer import TextTokenizer
-from zipper.training.config import FusionConfig, PretrainConfig, TokenizerConfig, CONFIGS, load_config
+from zipper.training.config import CONFIGS, FusionConfig, PretrainConfig, TokenizerConfig, load_config
 from zipper.training.labels import Aligned
 from zipper.training.pairs import Pairs, orders, piece_spans
-from zipper.training.phones import PHONE_IDS, PHONES, align, frame_labels, timed_phones, transcript_phones, word_times
+from zipper.training.phones import (
+    PHONE_IDS,
+    PHONES,
+    align,
+    frame_labels,
+    timed_phones,
+    transcript_phones,
+    word_times,
+)
 from zipper.training.store import Store, StoreWriter
 from zipper.training.style import Truecaser
 from zipper.training.zipping import Mixture, places
 
-CORPUS = ["The quick brown fox jumps over the lazy dog in London.", "We met Tom in London, and he said hello."] * 20
+CORPUS = [
+    "The quick brown fox jumps over the lazy dog in London.",
+    "We met Tom in London, and he said hello.",
+] * 20
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +57,9 @@ def test_missing_store_says_what_to_run(tmp_path: Path) -> None:
 
 
 def test_stress_and_short_spaces_give_their_time_to_neighbours() -> None:
-    phones = timed_phones([("_", 0.2), ("h", 0.05), ("ˈ", 0.05), ("I", 0.2), (" ", 0.05), ("m", 0.1), (".", 0.1)])
+    phones = timed_phones(
+        [("_", 0.2), ("h", 0.05), ("ˈ", 0.05), ("I", 0.2), (" ", 0.05), ("m", 0.1), (".", 0.1)]
+    )
     assert [PHONES[p.id] for p in phones] == ["sil", "h", "I", "m", "sil"]
     assert [round(p.end, 3) for p in phones] == [0.2, 0.25, 0.525, 0.65, 0.75]
     np.testing.assert_allclose(word_times(phones), [(0.2, 0.525), (0.525, 0.65)])
@@ -104,8 +117,10 @@ def test_pairs_put_the_source_before_the_target(tmp_path: Path, tokenizer: TextT
     with StoreWriter(tmp_path / "tokens" / "set", "int16") as store:
         store.add("set/1", np.arange(20))
         store.add("set/2", np.arange(12))
-    rows = [("set", Aligned("set/1", "x", "The quick", [("The", 0.0, 0.4), ("quick", 0.4, 0.8)])),
-            ("set", Aligned("set/2", "x", "Tom", []))]
+    rows = [
+        ("set", Aligned("set/1", "x", "The quick", [("The", 0.0, 0.4), ("quick", 0.4, 0.8)])),
+        ("set", Aligned("set/2", "x", "Tom", [])),
+    ]
     for task in ("recognise", "synthesise"):
         batch = Pairs(task, tmp_path, rows, tokenizer, (64, 65), 1000, 0, 0.0)(0)  # type: ignore[arg-type]
         text, speech = orders(batch)

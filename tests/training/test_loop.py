@@ -78,12 +78,20 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    code = ("import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import test_loop as t;"
-            "t.Trainer(t.Line(), t.batch, t.config(6, accumulate=2, log_steps=1), Path(sys.argv[2])).run(False)")
+    code = (
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import test_loop as t;"
+        "t.Trainer(t.Line(), t.batch, t.config(6, accumulate=2, log_steps=1), Path(sys.argv[2])).run(False)"
+    )
     children = []
     for rank in range(2):
-        env = {**os.environ, "RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1",
-               "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+        env = {
+            **os.environ,
+            "RANK": str(rank),
+            "WORLD_SIZE": "2",
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port),
+            "OMP_NUM_THREADS": "1",
+        }
         command = [sys.executable, "-c", code, str(Path(__file__).parent), str(tmp_path / "two")]
         children.append(subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True))
     for child in children:

@@ -135,7 +135,8 @@ class ZipConfig:
     index within the segment times seconds per token. With "tracked" keys are too, and a query's time is
     where the query's own token was found in the source, read from the attention of the step before: the
     frozen text tower cannot count how far the speech has come, and a pause or a fast reader make counting
-    wrong. tracking_heads heads of the last tracking_points zip points are read; training guides them.
+    wrong. A step moves no further than `reach`, so that a glance ahead skips nothing.
+    tracking_heads heads of the last tracking_points zip points are read; training guides them.
     """
 
     text_interval: int
@@ -146,13 +147,18 @@ class ZipConfig:
     speech_seconds_per_token: float = 0.04
     tracking_heads: int = 2
     tracking_points: int = 2
+    text_reach: float = 2.0  # seconds of speech that one text token may move on
+    speech_reach: float = 0.2  # seconds of text that one speech token may move on
 
     def __post_init__(self) -> None:
         _check_fields(self)
         for name in ("text_interval", "speech_interval", "heads", "tracking_heads", "tracking_points"):
             _require(getattr(self, name) >= 1, f"ZipConfig.{name} must be at least 1.")
-        _require(self.positions in ("none", "rotary", "tracked"), f"ZipConfig.positions cannot be {self.positions!r}.")
-        for name in ("text_seconds_per_token", "speech_seconds_per_token"):
+        _require(
+            self.positions in ("none", "rotary", "tracked"),
+            f"ZipConfig.positions cannot be {self.positions!r}.",
+        )
+        for name in ("text_seconds_per_token", "speech_seconds_per_token", "text_reach", "speech_reach"):
             _require(getattr(self, name) > 0, f"ZipConfig.{name} must be positive.")
 
     def to_dict(self) -> dict[str, Any]:

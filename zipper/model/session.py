@@ -16,6 +16,10 @@ from zipper.model.config import MODALITIES, Modality, other
 from zipper.model.zipper import ZipperModel
 from zipper.model.zips import GateScale, Memory, Sight, resolve_gate_scale
 
+# Seconds of the source by which a tracked place may move back: recognition may take back a glance ahead,
+# synthesis never says a piece twice.
+TRACKING_BACK: dict[Modality, float] = {"text": 0.2, "speech": 0.0}
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -149,8 +153,15 @@ class Session:
         self._unzipped[modality].append(_Unzipped(states, index))
         attention = torch.stack(rows) if rows else None
         if tracked and attention is not None:
-            self._place = self._found(attention, self._times[modality])
+            self._place = self._move(modality, self._found(attention, self._times[modality]))
         return h, attention
+
+    def _move(self, modality: Modality, found: Tensor) -> Tensor:
+        """From the place of the last token towards where the next was found, as far as one token may move."""
+        zips = self.model.config.zip
+        reach = zips.text_reach if modality == "text" else zips.speech_reach
+        here = torch.zeros_like(found) if self._place is None else self._place
+        return torch.minimum(torch.maximum(found, here - TRACKING_BACK[modality]), here + reach)
 
     def _found(self, attention: Tensor, times: Tensor) -> Tensor:
         """Median place, (B, 1) seconds, of attention (Z, B, H, S) over source tokens at times (1, S)."""

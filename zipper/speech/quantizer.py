@@ -46,6 +46,9 @@ class QuantizerConfig:
 class FiniteScalarQuantizer(nn.Module):
     """Bounds each dimension and rounds it to its levels; the gradient passes straight through the rounding."""
 
+    steps: Tensor
+    strides: Tensor
+
     def __init__(self, levels: tuple[int, ...]) -> None:
         super().__init__()
         steps = torch.tensor(levels)
@@ -95,6 +98,9 @@ class Quantized(NamedTuple):
 class Quantizer(nn.Module):
     """Features to codes (`encode`), and in training back to phones and features (`forward`)."""
 
+    mean: Tensor
+    scale: Tensor
+
     def __init__(self, config: QuantizerConfig) -> None:
         super().__init__()
         self.config = config
@@ -102,11 +108,15 @@ class Quantizer(nn.Module):
         self.register_buffer("mean", torch.zeros(config.feature_width))
         self.register_buffer("scale", torch.ones(config.feature_width))
         self.enter = nn.Linear(joined, config.width)
-        self.encoder = nn.ModuleList(ConvBlock(config.width, config.kernel) for _ in range(config.encoder_blocks))
+        self.encoder = nn.ModuleList(
+            ConvBlock(config.width, config.kernel) for _ in range(config.encoder_blocks)
+        )
         self.squeeze = nn.Sequential(nn.LayerNorm(config.width), nn.Linear(config.width, len(config.levels)))
         self.fsq = FiniteScalarQuantizer(config.levels)
         self.expand = nn.Linear(len(config.levels), config.width)
-        self.decoder = nn.ModuleList(ConvBlock(config.width, config.kernel) for _ in range(config.decoder_blocks))
+        self.decoder = nn.ModuleList(
+            ConvBlock(config.width, config.kernel) for _ in range(config.decoder_blocks)
+        )
         self.norm = nn.LayerNorm(config.width)
         self.phone_head = nn.Linear(config.width, config.phones * FRAMES_PER_TOKEN)
         self.feature_head = nn.Linear(config.width, joined)
@@ -139,7 +149,9 @@ class Quantizer(nn.Module):
             h = block(h, real)
         h = self.norm(h)
         B, frames, _ = x.shape
-        return Quantized(ids, self.phone_head(h).view(B, frames, -1), self.feature_head(h).view(B, frames, -1), x)
+        return Quantized(
+            ids, self.phone_head(h).view(B, frames, -1), self.feature_head(h).view(B, frames, -1), x
+        )
 
 
 def _real(features: Tensor, lengths: Tensor | None) -> Tensor:

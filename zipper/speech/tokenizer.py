@@ -75,8 +75,12 @@ class SpeechTokenizer(nn.Module):
         folder.mkdir(parents=True, exist_ok=True)
         config = {"encoder": self.encoder.config.to_dict(), "quantizer": self.quantizer.config.to_dict()}
         (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-        save_file({k: v.half().contiguous() for k, v in self.encoder.state_dict().items()}, folder / ENCODER_FILE)
-        save_file({k: v.contiguous() for k, v in self.quantizer.state_dict().items()}, folder / QUANTIZER_FILE)
+        save_file(
+            {k: v.half().contiguous() for k, v in self.encoder.state_dict().items()}, folder / ENCODER_FILE
+        )
+        save_file(
+            {k: v.contiguous() for k, v in self.quantizer.state_dict().items()}, folder / QUANTIZER_FILE
+        )
 
     @classmethod
     def from_pretrained(cls, folder: str | os.PathLike[str]) -> "SpeechTokenizer":
@@ -85,7 +89,10 @@ class SpeechTokenizer(nn.Module):
         try:
             config = json.loads((path / CONFIG_FILE).read_text(encoding="utf-8"))
             sizes = {**config["quantizer"], "levels": tuple(config["quantizer"]["levels"])}
-            encoder, quantizer = WhisperEncoder(EncoderConfig(**config["encoder"])), Quantizer(QuantizerConfig(**sizes))
+            encoder, quantizer = (
+                WhisperEncoder(EncoderConfig(**config["encoder"])),
+                Quantizer(QuantizerConfig(**sizes)),
+            )
             encoder.load_state_dict({k: v.float() for k, v in load_file(path / ENCODER_FILE).items()})
             quantizer.load_state_dict(load_file(path / QUANTIZER_FILE))
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:

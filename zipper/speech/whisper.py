@@ -80,7 +80,9 @@ class EncoderBlock(nn.Module):
     def forward(self, x: Tensor, visible: Tensor | None) -> Tensor:
         """x: (B, T, C); visible: (B, 1, 1, T) bool or None. Returns (B, T, C)."""
         B, T, C = x.shape
-        q, k, v = self.qkv(self.attention_norm(x)).view(B, T, 3, self.heads, C // self.heads).permute(2, 0, 3, 1, 4)
+        q, k, v = (
+            self.qkv(self.attention_norm(x)).view(B, T, 3, self.heads, C // self.heads).permute(2, 0, 3, 1, 4)
+        )
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=visible)  # (B, H, T, D)
         x = x + self.out(y.transpose(1, 2).reshape(B, T, C))
         return x + self.down(F.gelu(self.up(self.mlp_norm(x))))
@@ -88,6 +90,8 @@ class EncoderBlock(nn.Module):
 
 class WhisperEncoder(nn.Module):
     """Log-mel (100 Hz) to features (50 Hz)."""
+
+    positions: Tensor
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
@@ -125,22 +129,32 @@ def from_hugging_face(tensors: dict[str, Tensor], config: EncoderConfig) -> Whis
             state[f"{conv}.{part}"] = tensors[f"{source}{conv}.{part}"]
     for i in range(config.depth):
         _copy_block(tensors, f"{source}layers.{i}.", state, f"blocks.{i}.")
-    state["norm.weight"], state["norm.bias"] = tensors[source + "layer_norm.weight"], tensors[source + "layer_norm.bias"]
+    state["norm.weight"], state["norm.bias"] = (
+        tensors[source + "layer_norm.weight"],
+        tensors[source + "layer_norm.bias"],
+    )
     encoder = WhisperEncoder(config)
     encoder.load_state_dict({name: tensor.float() for name, tensor in state.items()})
     return encoder.eval().requires_grad_(False)
 
 
 def _copy_block(tensors: dict[str, Tensor], source: str, state: dict[str, Tensor], target: str) -> None:
-    names = {"self_attn_layer_norm": "attention_norm", "self_attn.out_proj": "out", "final_layer_norm": "mlp_norm",
-             "fc1": "up", "fc2": "down"}
+    names = {
+        "self_attn_layer_norm": "attention_norm",
+        "self_attn.out_proj": "out",
+        "final_layer_norm": "mlp_norm",
+        "fc1": "up",
+        "fc2": "down",
+    }
     for old, new in names.items():
         for part in ("weight", "bias"):
             state[f"{target}{new}.{part}"] = tensors[f"{source}{old}.{part}"]
     parts = [f"{source}self_attn.{letter}_proj." for letter in "qkv"]
     query_bias, value_bias = tensors[parts[0] + "bias"], tensors[parts[2] + "bias"]
     state[target + "qkv.weight"] = torch.cat([tensors[part + "weight"] for part in parts])
-    state[target + "qkv.bias"] = torch.cat([query_bias, torch.zeros_like(query_bias), value_bias])  # keys have none
+    state[target + "qkv.bias"] = torch.cat(
+        [query_bias, torch.zeros_like(query_bias), value_bias]
+    )  # keys have none
 
 
 def mel_frames(tokens: int) -> int:

@@ -17,9 +17,11 @@ class TextTokenizer:
     """Text to piece ids and back. Ids 0 and 1 are the begin and the end of a segment; `encode` adds neither."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
+        begin, end = tokenizer.token_to_id(BEGIN), tokenizer.token_to_id(END)
+        if begin is None or end is None:
+            raise WeightsError(f"The text tokenizer has no {BEGIN} and {END}; it belongs to another model.")
         self._tokenizer = tokenizer
-        self.begin_id: int = tokenizer.token_to_id(BEGIN)
-        self.end_id: int = tokenizer.token_to_id(END)
+        self.begin_id, self.end_id = begin, end
         self.vocab_size: int = tokenizer.get_vocab_size()
 
     @classmethod
@@ -29,9 +31,9 @@ class TextTokenizer:
         try:
             tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:  # the library raises bare Exception for a missing and for a broken file
-            raise WeightsError(f"{path.name} is missing or is not a tokenizer; fetch the model files again.") from error
-        if tokenizer.token_to_id(BEGIN) is None or tokenizer.token_to_id(END) is None:
-            raise WeightsError(f"{path.name} has no {BEGIN} and {END}; it belongs to another model.")
+            raise WeightsError(
+                f"{path.name} is missing or is not a tokenizer; fetch the model files again."
+            ) from error
         return cls(tokenizer)
 
     @classmethod
@@ -41,8 +43,9 @@ class TextTokenizer:
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
         tokenizer.decoder = decoders.ByteLevel()
         alphabet = pre_tokenizers.ByteLevel.alphabet()
-        trainer = trainers.BpeTrainer(vocab_size=vocab_size, special_tokens=[BEGIN, END], initial_alphabet=alphabet,
-                                      show_progress=False)
+        trainer = trainers.BpeTrainer(
+            vocab_size=vocab_size, special_tokens=[BEGIN, END], initial_alphabet=alphabet, show_progress=False
+        )
         tokenizer.train_from_iterator(lines, trainer)
         return cls(tokenizer)
 

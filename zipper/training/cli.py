@@ -41,13 +41,21 @@ def parser() -> argparse.ArgumentParser:
         return sub
 
     features = add("features", "recordings to Whisper features", _features)
-    features.add_argument("sources", type=Path, nargs="+", help="tars or folders with manifest.tsv and audio/")
+    features.add_argument(
+        "sources", type=Path, nargs="+", help="tars or folders with manifest.tsv and audio/"
+    )
     features.add_argument("--whisper", type=Path, required=True, help="Hugging Face folder of Whisper base")
-    features.add_argument("--augment", type=int, metavar="SEED", help="change each recording as microphones would")
+    features.add_argument(
+        "--augment", type=int, metavar="SEED", help="change each recording as microphones would"
+    )
     labels = add("labels", "text style, phones and word times", _labels)
     labels.add_argument("sources", type=Path, nargs="+", help="the same sources, generated ones first")
-    labels.add_argument("--corpus", type=Path, required=True, help="text from which the case of words is learnt")
-    labels.add_argument("--steps", type=int, default=1200, help="of the phone classifier (default %(default)s)")
+    labels.add_argument(
+        "--corpus", type=Path, required=True, help="text from which the case of words is learnt"
+    )
+    labels.add_argument(
+        "--steps", type=int, default=1200, help="of the phone classifier (default %(default)s)"
+    )
     text = add("text", "learn the text pieces and write the ids of the corpus", _text)
     text.add_argument("corpus", type=Path)
     text.add_argument("--pieces", type=int, default=1024, help="default %(default)s")
@@ -64,7 +72,9 @@ def parser() -> argparse.ArgumentParser:
     for name in ("tokenizer", "pretrain-text", "pretrain-speech", "zip"):
         sub = stage.choices[name]
         sub.add_argument("--config", type=Path, default=CONFIGS / f"{name}.yaml", help="default %(default)s")
-        sub.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="override one setting")
+        sub.add_argument(
+            "--set", action="append", default=[], metavar="NAME=VALUE", help="override one setting"
+        )
         sub.add_argument("--resume", action="store_true", help="go on from the last save")
     return top
 
@@ -85,18 +95,24 @@ def _labels(a: argparse.Namespace) -> None:
     try:
         from hibari import Hibari
     except ImportError as error:
-        raise DependencyError("Labels need the package hibari-tts, which writes text as phonemes; install it.") from error
+        raise DependencyError(
+            "Labels need the package hibari-tts, which writes text as phonemes; install it."
+        ) from error
     with a.corpus.open(encoding="utf-8") as file:
         style = Truecaser.learn(line for line, _ in zip(file, range(CASE_LINES), strict=False))
     found = {source: read_source(source) for source in a.sources}
     stores = {source: Store(a.work / "features" / _name(source)) for source in a.sources}
     generated = next((s for s, utterances in found.items() if any(u.phones for u in utterances)), None)
     if generated is None:
-        raise DataError("Labels need at least one source of generated speech, whose phone durations are known.")
+        raise DataError(
+            "Labels need at least one source of generated speech, whose phone durations are known."
+        )
     classifier = train_classifier(stores[generated], found[generated], a.steps, seed=0)
     phonemize = Hibari(threads=1).phonemize
     for source, utterances in found.items():
-        label_source(utterances, stores[source], a.work / "labels" / _name(source), classifier, phonemize, style)
+        label_source(
+            utterances, stores[source], a.work / "labels" / _name(source), classifier, phonemize, style
+        )
 
 
 def _text(a: argparse.Namespace) -> None:

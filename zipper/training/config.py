@@ -98,8 +98,10 @@ def build(kind: type[T], data: object, where: str) -> T:
     known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
     unknown = set(data) - known
     if unknown:
-        raise ConfigError(f"{where}: {', '.join(sorted(map(str, unknown)))} is not an option; choose from "
-                          f"{', '.join(sorted(known))}.")
+        raise ConfigError(
+            f"{where}: {', '.join(sorted(map(str, unknown)))} is not an option; choose from "
+            f"{', '.join(sorted(known))}."
+        )
     values: dict[str, Any] = {}
     for name, value in data.items():
         hint = hints[name]

@@ -25,7 +25,9 @@ from zipper.training.store import Store, StoreWriter
 
 log = logging.getLogger(__name__)
 
-WORST_SCORE = -3.0  # mean log-probability of a frame under which a transcript does not belong to its recording
+WORST_SCORE = (
+    -3.0
+)  # mean log-probability of a frame under which a transcript does not belong to its recording
 
 Phonemize = Callable[[str], Sequence[str]]
 
@@ -40,7 +42,9 @@ class Aligned:
     words: list[tuple[str, float, float]]
 
 
-def train_classifier(features: Store, utterances: Sequence[Utterance], steps: int, seed: int) -> PhoneClassifier:
+def train_classifier(
+    features: Store, utterances: Sequence[Utterance], steps: int, seed: int
+) -> PhoneClassifier:
     """Learn phones from generated speech, whose durations are known."""
     torch.manual_seed(seed)
     known = [u for u in utterances if u.id in features and u.phones]
@@ -52,7 +56,9 @@ def train_classifier(features: Store, utterances: Sequence[Utterance], steps: in
     for _ in range(steps):
         rows = torch.randint(0, len(x), (2048,))
         inputs = x[rows].float()
-        loss = F.cross_entropy(classifier(inputs + 0.05 * torch.randn_like(inputs)), y[rows], label_smoothing=0.05)
+        loss = F.cross_entropy(
+            classifier(inputs + 0.05 * torch.randn_like(inputs)), y[rows], label_smoothing=0.05
+        )
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -91,15 +97,18 @@ def label_source(
         for utterance in utterances:
             if utterance.id not in features or utterance.id in store.done:
                 continue
-            if utterance.phones:
-                found = _generated(utterance, features.length(utterance.id))
-            else:
-                found = _recognised(utterance, features[utterance.id], classifier, phonemize)
+            found = (
+                _generated(utterance, features.length(utterance.id))
+                if utterance.phones
+                else _recognised(utterance, features[utterance.id], classifier, phonemize)
+            )
             if found is None:
                 dropped += 1
                 continue
             store.add(utterance.id, found[1])
-            rows.write(json.dumps(_row(utterance, found[0], style(utterance.text)), ensure_ascii=False) + "\n")
+            rows.write(
+                json.dumps(_row(utterance, found[0], style(utterance.text)), ensure_ascii=False) + "\n"
+            )
     log.info("%s: %d utterances labelled, %d left out", out.name, len(store.done), dropped)
 
 

@@ -40,7 +40,9 @@ class LoopConfig:
     steps: int
     lr: float = 2e-3
     matrix_lr: float = 1.0  # factor on lr for the matrices that Muon trains
-    gate_lr: float = 1e-2  # scalars (gates) move a distance of 1, weights one of 0.02: they need their own pace
+    gate_lr: float = (
+        1e-2  # scalars (gates) move a distance of 1, weights one of 0.02: they need their own pace
+    )
     warmup: int = 100  # steps
     final_lr: float = 0.0  # share of lr at the last step; the decay is linear
     weight_decay: float = 0.05
@@ -59,14 +61,19 @@ class Trainer:
     processes the same as over one.
     """
 
-    def __init__(self, stage: nn.Module, batch: Callable[[int], Batch], config: LoopConfig, folder: Path) -> None:
+    def __init__(
+        self, stage: nn.Module, batch: Callable[[int], Batch], config: LoopConfig, folder: Path
+    ) -> None:
         self.stage, self.batch, self.config, self.folder = stage, batch, config, folder
         self.rank = int(os.environ.get("RANK", "0"))
         self.world = int(os.environ.get("WORLD_SIZE", "1"))
         if config.accumulate % self.world:
             raise ConfigError(f"accumulate={config.accumulate} does not divide over {self.world} processes.")
-        self.device = torch.device("cuda", self.rank % torch.cuda.device_count()) if torch.cuda.is_available() else \
-            torch.device("cpu")
+        self.device = (
+            torch.device("cuda", self.rank % torch.cuda.device_count())
+            if torch.cuda.is_available()
+            else torch.device("cpu")
+        )
         stage.to(self.device)
         self.optimisers = build_optimisers(stage, config)
         self.step = 0
@@ -78,8 +85,9 @@ class Trainer:
         if resume and (self.folder / STATE_FILE).exists():
             self._load()
         started_here = self._start_processes()
-        module: nn.Module = DistributedDataParallel(self.stage, find_unused_parameters=True) if self.world > 1 else \
-            self.stage
+        module: nn.Module = (
+            DistributedDataParallel(self.stage, find_unused_parameters=True) if self.world > 1 else self.stage
+        )
         self.stage.train()
         try:
             self._loop(module)
@@ -147,10 +155,18 @@ class Trainer:
         """Weights, optimisers, step (which is the data position) and random state; the old save survives a crash."""
         if self.rank != 0:
             return
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.stage.state_dict().items()}
+        weights = {
+            name: tensor.detach().cpu().contiguous() for name, tensor in self.stage.state_dict().items()
+        }
         save_file(weights, self.folder / (WEIGHTS_FILE + ".new"))
-        torch.save({"step": self.step, "optimisers": [o.state_dict() for o in self.optimisers],
-                    "random": torch.get_rng_state()}, self.folder / (STATE_FILE + ".new"))
+        torch.save(
+            {
+                "step": self.step,
+                "optimisers": [o.state_dict() for o in self.optimisers],
+                "random": torch.get_rng_state(),
+            },
+            self.folder / (STATE_FILE + ".new"),
+        )
         for name in (WEIGHTS_FILE, STATE_FILE):
             (self.folder / (name + ".new")).replace(self.folder / name)
 
@@ -215,14 +231,25 @@ def build_optimisers(stage: nn.Module, config: LoopConfig) -> list[torch.optim.O
             matrices.append(module.weight)
     chosen = {id(weight) for weight in matrices}
     rest = [p for p in stage.parameters() if p.requires_grad and id(p) not in chosen]
-    groups = [{"params": [p for p in rest if p.dim() > 0], "scale": 1.0},
-              {"params": [p for p in rest if p.dim() == 0], "scale": config.gate_lr / config.lr, "weight_decay": 0.0}]
-    adamw = torch.optim.AdamW([g for g in groups if g["params"]], lr=config.lr, betas=(0.9, 0.98),
-                              weight_decay=0.0)
+    groups = [
+        {"params": [p for p in rest if p.dim() > 0], "scale": 1.0},
+        {
+            "params": [p for p in rest if p.dim() == 0],
+            "scale": config.gate_lr / config.lr,
+            "weight_decay": 0.0,
+        },
+    ]
+    adamw = torch.optim.AdamW(
+        [g for g in groups if g["params"]], lr=config.lr, betas=(0.9, 0.98), weight_decay=0.0
+    )
     if not matrices:
         return [adamw]
-    muon = torch.optim.Muon([{"params": matrices, "scale": config.matrix_lr}], lr=config.lr, weight_decay=config.weight_decay,
-                            adjust_lr_fn="match_rms_adamw")
+    muon = torch.optim.Muon(
+        [{"params": matrices, "scale": config.matrix_lr}],
+        lr=config.lr,
+        weight_decay=config.weight_decay,
+        adjust_lr_fn="match_rms_adamw",
+    )
     return [muon, adamw]
 
 
@@ -266,7 +293,9 @@ class BatchPlan:
         longest = 0
         for item in order:
             longest = max(longest, self.lengths[item])
-            if batches[-1] and ((len(batches[-1]) + 1) * longest > self.budget or len(batches[-1]) >= self.most):
+            if batches[-1] and (
+                (len(batches[-1]) + 1) * longest > self.budget or len(batches[-1]) >= self.most
+            ):
                 batches.append([])
                 longest = self.lengths[item]
             batches[-1].append(item)

@@ -44,8 +44,9 @@ class Pair:
     spans: list[tuple[int, int]]
 
 
-def piece_spans(pieces: Sequence[int], tokenizer: TextTokenizer, words: Sequence[tuple[str, float, float]]
-                ) -> list[tuple[int, int]]:
+def piece_spans(
+    pieces: Sequence[int], tokenizer: TextTokenizer, words: Sequence[tuple[str, float, float]]
+) -> list[tuple[int, int]]:
     """First and last speech token (25 Hz) of each piece: a word's time is shared by the length of its pieces.
 
     Returns -1s for all pieces when the words are unknown or do not match the pieces.
@@ -69,8 +70,17 @@ def piece_spans(pieces: Sequence[int], tokenizer: TextTokenizer, words: Sequence
 class Pairs:
     """Batch number -> PairBatch of one task over several sources."""
 
-    def __init__(self, task: Task, work: Path, utterances: Sequence[tuple[str, Aligned]], tokenizer: TextTokenizer,
-                 ids: tuple[int, int], budget: int, seed: int, dropout: float) -> None:
+    def __init__(
+        self,
+        task: Task,
+        work: Path,
+        utterances: Sequence[tuple[str, Aligned]],
+        tokenizer: TextTokenizer,
+        ids: tuple[int, int],
+        budget: int,
+        seed: int,
+        dropout: float,
+    ) -> None:
         """utterances: (source, row); ids: begin and end of speech; budget: speech tokens of a batch with padding."""
         self.task, self.ids, self.exact = task, ids, tokenizer
         self.tokenizer = tokenizer.with_dropout(dropout) if dropout else tokenizer
@@ -93,9 +103,17 @@ class Pairs:
         for row, pair in enumerate(pairs):
             if pair.spans:
                 found = torch.tensor(pair.spans)
-                spans[row, 1 : 1 + len(found)] = torch.where(found >= 0, found + 1, found)  # begin stands before it
-        return PairBatch(self.task, _pad(text), _pad(speech), torch.tensor([len(t) for t in text]),
-                         torch.tensor([len(s) for s in speech]), spans)
+                spans[row, 1 : 1 + len(found)] = torch.where(
+                    found >= 0, found + 1, found
+                )  # begin stands before it
+        return PairBatch(
+            self.task,
+            _pad(text),
+            _pad(speech),
+            torch.tensor([len(t) for t in text]),
+            torch.tensor([len(s) for s in speech]),
+            spans,
+        )
 
 
 def orders(batch: PairBatch) -> tuple[Tensor, Tensor]:

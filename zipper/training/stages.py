@@ -51,15 +51,24 @@ def train_tokenizer(config: TokenizerConfig, work: Path, encoder: WhisperEncoder
     held_out = frozenset(u for store in labels.values() for u in store if is_held_out(u))
     batches = FrameBatches(work, config.sources, config.batch_tokens, config.loop.seed, held_out)
     torch.manual_seed(config.loop.seed)
-    quantizer = Quantizer(QuantizerConfig(
-        phones=len(PHONES), feature_width=encoder.config.width, width=config.width,
-        encoder_blocks=config.encoder_blocks, decoder_blocks=config.decoder_blocks, levels=config.levels))
+    quantizer = Quantizer(
+        QuantizerConfig(
+            phones=len(PHONES),
+            feature_width=encoder.config.width,
+            width=config.width,
+            encoder_blocks=config.encoder_blocks,
+            decoder_blocks=config.decoder_blocks,
+            levels=config.levels,
+        )
+    )
     quantizer.set_statistics(*statistics(batches, STATISTICS_BATCHES))
     run = work / "runs" / "tokenizer"
     Trainer(TokenizerStage(quantizer, config.loss), batches, config.loop, run).run(resume)
     quantizer.eval()
-    figures = {name: held_out_figures(quantizer, batches, name, sorted(held_out & set(labels[name])))
-               for name in config.sources}
+    figures = {
+        name: held_out_figures(quantizer, batches, name, sorted(held_out & set(labels[name])))
+        for name in config.sources
+    }
     (run / "validation.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     for name, values in figures.items():
         log.info("%s: %s", name, values)
@@ -67,7 +76,9 @@ def train_tokenizer(config: TokenizerConfig, work: Path, encoder: WhisperEncoder
 
 
 @torch.inference_mode()
-def held_out_figures(quantizer: Quantizer, batches: FrameBatches, source: str, names: Sequence[str]) -> dict[str, float]:
+def held_out_figures(
+    quantizer: Quantizer, batches: FrameBatches, source: str, names: Sequence[str]
+) -> dict[str, float]:
     """Phone accuracy in each 20 ms, squared error of the features and perplexity of the codes on held-out clips."""
     if not names:
         return {}
@@ -77,9 +88,12 @@ def held_out_figures(quantizer: Quantizer, batches: FrameBatches, source: str, n
     ids = out.ids[real[:, ::FRAMES_PER_TOKEN]]
     share = torch.bincount(ids) / len(ids)
     perplexity = torch.exp(-(share[share > 0] * share[share > 0].log()).sum())
-    return {"clips": min(64, len(names)), "phone accuracy": round(float((out.phones.argmax(-1) == batch.labels)[real]
-            .float().mean()), 4), "feature error": round(float((out.features - out.target)[real].pow(2).mean()), 4),
-            "code perplexity": round(float(perplexity), 1)}
+    return {
+        "clips": min(64, len(names)),
+        "phone accuracy": round(float((out.phones.argmax(-1) == batch.labels)[real].float().mean()), 4),
+        "feature error": round(float((out.features - out.target)[real].pow(2).mean()), 4),
+        "code perplexity": round(float(perplexity), 1),
+    }
 
 
 @torch.inference_mode()
@@ -103,14 +117,21 @@ def prepare_text(corpus: Path, work: Path, vocab_size: int, lines: int) -> None:
     tokenizer = TextTokenizer.train(picked[:60_000], vocab_size)
     tokenizer.save(work / "text")
     segments = (tokenizer.encode(row) for row in picked if row)
-    np.save(work / "text" / "ids.npy", pack_tokens(segments, tokenizer.begin_id, tokenizer.end_id).astype(np.int16))
+    np.save(
+        work / "text" / "ids.npy",
+        pack_tokens(segments, tokenizer.begin_id, tokenizer.end_id).astype(np.int16),
+    )
 
 
 def tower_config(size: TowerSize, vocab_size: int, begin: int, end: int) -> TowerConfig:
-    return TowerConfig(vocab_size, size.width, size.depth, size.heads, size.kv_heads, size.ff_width, begin, end)
+    return TowerConfig(
+        vocab_size, size.width, size.depth, size.heads, size.kv_heads, size.ff_width, begin, end
+    )
 
 
-def _pretrain(tower: Tower, tokens: np.ndarray, config: PretrainConfig, work: Path, name: str, resume: bool) -> None:
+def _pretrain(
+    tower: Tower, tokens: np.ndarray, config: PretrainConfig, work: Path, name: str, resume: bool
+) -> None:
     windows = Windows(tokens, config.rows, config.length, config.loop.seed)
     Trainer(PretrainStage(tower), windows, config.loop, work / "runs" / name).run(resume)
     save_tower(tower, work / name)
@@ -149,8 +170,13 @@ def code_embeddings(quantizer: Quantizer, width: int) -> Tensor:
     for block in quantizer.decoder:
         held = block(held, real)
     sound = quantizer.norm(held[:, held.shape[1] // 2])
-    joined = torch.cat([torch.nn.functional.normalize(sound - sound.mean(0), dim=1),
-                        torch.nn.functional.normalize(latents, dim=1)], dim=1)
+    joined = torch.cat(
+        [
+            torch.nn.functional.normalize(sound - sound.mean(0), dim=1),
+            torch.nn.functional.normalize(latents, dim=1),
+        ],
+        dim=1,
+    )
     rotated = joined @ torch.randn(joined.shape[1], width, generator=torch.Generator().manual_seed(0))
     return rotated / rotated.std() * TIED_STD
 
@@ -162,14 +188,28 @@ def fuse(config: FusionConfig, work: Path, resume: bool) -> None:
     ids = (model.config.speech.begin_id, model.config.speech.end_id)
 
     def pairs(task: Task, sources: Sequence[str], dropout: float) -> Pairs:
-        return Pairs(task, work, training_rows(work, sources), tokenizer, ids, config.batch_tokens, config.loop.seed,
-                     dropout)
+        return Pairs(
+            task,
+            work,
+            training_rows(work, sources),
+            tokenizer,
+            ids,
+            config.batch_tokens,
+            config.loop.seed,
+            dropout,
+        )
 
-    windows = Windows(pack_tokens(speech_segments(work, config.hear), *ids), 16, config.batch_tokens // 16,
-                      config.loop.seed)
+    windows = Windows(
+        pack_tokens(speech_segments(work, config.hear), *ids), 16, config.batch_tokens // 16, config.loop.seed
+    )
     hearing, speaking, alone = config.mixture
-    mixture = Mixture([(pairs("recognise", config.hear, 0.0), hearing),
-                       (pairs("synthesise", config.speak, config.dropout), speaking), (windows, alone)])
+    mixture = Mixture(
+        [
+            (pairs("recognise", config.hear, 0.0), hearing),
+            (pairs("synthesise", config.speak, config.dropout), speaking),
+            (windows, alone),
+        ]
+    )
     Trainer(ZipStage(model, config.loss), mixture, config.loop, work / "runs" / "zip").run(resume)
     save(model.eval(), work / "zipper")
     tokenizer.save(work / "zipper")
@@ -186,6 +226,9 @@ def fused_model(text: Tower, speech: Tower, config: FusionConfig) -> ZipperModel
 
 def training_rows(work: Path, sources: Sequence[str]) -> list[tuple[str, Aligned]]:
     """(source, row) of every utterance that is not held out."""
-    return [(name, row) for name in sources for row in read_aligned(work / "labels" / name) if not is_held_out(row.id)]
-
-
+    return [
+        (name, row)
+        for name in sources
+        for row in read_aligned(work / "labels" / name)
+        if not is_held_out(row.id)
+    ]

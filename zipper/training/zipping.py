@@ -31,7 +31,9 @@ class ZipLoss:
     speech_noise: float = 0.08  # share of the speech inputs of synthesis replaced by random codes
     hearing_noise: float = 0.04  # the same for recognition
     smoothing: float = 0.05  # label smoothing on text
-    place_noise: float = 0.08  # seconds by which the known places of tokens are shaken, as tracking will be off
+    place_noise: float = (
+        0.08  # seconds by which the known places of tokens are shaken, as tracking will be off
+    )
     place_slips: float = 0.08  # share of tokens whose place is off by up to half a second
 
 
@@ -59,8 +61,12 @@ class ZipStage(nn.Module):
         target: Modality = "text" if batch.task == "recognise" else "speech"
         place = self._shake(places(batch, self.model.config.zip))
         text_place, speech_place = (place, None) if target == "text" else (None, place)
-        return self.model(Stream(batch.text, text_order, text_place), Stream(speech, speech_order, speech_place),
-                          capture=True, targets=(target,))
+        return self.model(
+            Stream(batch.text, text_order, text_place),
+            Stream(speech, speech_order, speech_place),
+            capture=True,
+            targets=(target,),
+        )
 
     def _shake(self, place: Tensor) -> Tensor:
         """Places as inexact as tracking them will be."""
@@ -78,28 +84,43 @@ class ZipStage(nn.Module):
         assert out.text_logits is not None
         targets = _next(batch.text, batch.text_length)
         logits = out.text_logits.float()[:, :-1].flatten(0, 1)
-        loss = F.cross_entropy(logits, targets.flatten(), ignore_index=IGNORED, label_smoothing=self.weights.smoothing)
+        loss = F.cross_entropy(
+            logits, targets.flatten(), ignore_index=IGNORED, label_smoothing=self.weights.smoothing
+        )
         right = (logits.argmax(-1) == targets.flatten())[targets.flatten() != IGNORED].float().mean()
         # Row i holds token i and produces token i + 1, so it belongs at the time of token i + 1.
         spans = batch.spans[:, 1:]
         places = torch.arange(batch.speech.shape[1], device=spans.device)
         allowed = (places >= spans[..., :1] - SLACK) & (places <= spans[..., 1:] + SLACK)
         guide = self._guide([a.text_from_speech for a in out.attention], allowed, spans[..., 0] >= 0)
-        return {"loss": loss + self.weights.alignment * guide, "asr": loss, "asr_align": guide, "asr_right": right,
-                "tokens": batch.speech_length.sum()}
+        return {
+            "loss": loss + self.weights.alignment * guide,
+            "asr": loss,
+            "asr_align": guide,
+            "asr_right": right,
+            "tokens": batch.speech_length.sum(),
+        }
 
     def _synthesise(self, batch: PairBatch) -> dict[str, Tensor]:
         out = self._run(batch, self.weights.speech_noise)
         assert out.speech_logits is not None
         targets = _next(batch.speech, batch.speech_length)
-        loss = F.cross_entropy(out.speech_logits.float()[:, :-1].flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
+        loss = F.cross_entropy(
+            out.speech_logits.float()[:, :-1].flatten(0, 1), targets.flatten(), ignore_index=IGNORED
+        )
         spans = batch.spans
-        places = torch.arange(1, batch.speech.shape[1], device=spans.device)[:, None]  # row j produces token j + 1
+        places = torch.arange(1, batch.speech.shape[1], device=spans.device)[
+            :, None
+        ]  # row j produces token j + 1
         first, last = spans[..., 0][:, None], spans[..., 1][:, None]  # (B, 1, T text)
         allowed = (places >= first - SLACK) & (places <= last + SLACK) & (first >= 0)
         guide = self._guide([a.speech_from_text for a in out.attention], allowed, allowed.any(-1))
-        return {"loss": self.weights.synthesis * loss + self.weights.alignment * guide, "tts": loss, "tts_align": guide,
-                "tokens": batch.speech_length.sum()}
+        return {
+            "loss": self.weights.synthesis * loss + self.weights.alignment * guide,
+            "tts": loss,
+            "tts_align": guide,
+            "tokens": batch.speech_length.sum(),
+        }
 
     def _guide(self, weights: list[Tensor | None], allowed: Tensor, known: Tensor) -> Tensor:
         """Mean of -log of the attention that falls where it is allowed, over rows whose time is known."""
@@ -109,7 +130,9 @@ class ZipStage(nn.Module):
             assert found is not None
             rows = found[:, :heads, : allowed.shape[1], : allowed.shape[2]]
             inside = (rows * allowed[:, None]).sum(-1)  # (B, heads, T)
-            losses.append(-(inside + 1e-4).log().mean(1)[known].mean() if bool(known.any()) else inside.sum() * 0)
+            losses.append(
+                -(inside + 1e-4).log().mean(1)[known].mean() if bool(known.any()) else inside.sum() * 0
+            )
         return torch.stack(losses).mean()
 
 
@@ -152,8 +175,9 @@ class Mixture:
     def __init__(self, kinds: list[tuple[Callable[[int], Any], int]]) -> None:
         """kinds: (batches, how many of each turn)."""
         self.kinds, self.turn = kinds, sum(count for _, count in kinds)
-        self.places = sorted((place / count, kind, place) for kind, (_, count) in enumerate(kinds)
-                             for place in range(count))
+        self.places = sorted(
+            (place / count, kind, place) for kind, (_, count) in enumerate(kinds) for place in range(count)
+        )
 
     def __call__(self, number: int) -> Any:
         turn, place = divmod(number, self.turn)

@@ -169,7 +169,7 @@ def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], Repor
     parser: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=run.__doc__)
     parser.add_argument("input", metavar=given, type=Path)
     parser.add_argument("--model", type=Path, help="folder of Zipper's weights (default: the shipped ones)")
-    parser.add_argument("--limit", type=int, help="only the first so many")
+    parser.add_argument("--limit", type=int, help="only so many: recordings evenly spread, the first of lines")
     parser.add_argument("--threads", type=int, default=2, help="of every engine (default: %(default)s)")
     parser.add_argument("--json", type=Path, help="also write the results to this file")
     parser.set_defaults(run=run)

@@ -40,7 +40,7 @@ class Recording:
 
 
 def read_recordings(path: Path, limit: int | None = None) -> list[Recording]:
-    """The first `limit` recordings of a manifest, decoded; DataError for what is missing or malformed."""
+    """Recordings of a manifest, `limit` of them evenly spread, decoded; DataError for what is missing or malformed."""
     if path.suffix == ".tar":
         return _read_tar(path, limit)
     manifest = path / "manifest.tsv" if path.is_dir() else path
@@ -81,7 +81,9 @@ def _decode(data: bytes) -> Samples:
 
 def _rows(content: str, path: Path, limit: int | None) -> list[dict[str, str]]:
     """Rows with an id and a text; DataError if there are none."""
-    rows = list(csv.DictReader(io.StringIO(content), delimiter="\t", quoting=csv.QUOTE_NONE))[:limit]
+    rows = list(csv.DictReader(io.StringIO(content), delimiter="\t", quoting=csv.QUOTE_NONE))
+    if limit is not None and limit < len(rows):  # manifests go speaker by speaker: the first ones would be one voice
+        rows = [rows[i * len(rows) // limit] for i in range(limit)]
     if not rows:
         raise DataError(f"{path} lists no recordings.")
     if not {"id", "text"} <= set(rows[0]):

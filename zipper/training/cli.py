@@ -2,13 +2,14 @@
 
 import argparse
 import logging
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from zipper.errors import DataError, DependencyError
 from zipper.speech.tokenizer import SpeechTokenizer
 from zipper.text.tokenizer import TextTokenizer
-from zipper.training import stages
+from zipper.training import detokenizer, stages
 from zipper.training.assemble import assemble
 from zipper.training.augment import AugmentConfig, Augmenter
 from zipper.training.config import CONFIGS, FusionConfig, PretrainConfig, TokenizerConfig, load_config
@@ -24,8 +25,12 @@ CASE_LINES = 120_000  # lines of the corpus that the case of words is learnt fro
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one stage; returns the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    arguments = parser().parse_args(argv)
-    arguments.run(arguments)
+    given = list(sys.argv[1:] if argv is None else argv)
+    if given[:1] == ["detokenizer"]:
+        detokenizer.main(given[1:])
+    else:
+        arguments = parser().parse_args(given)
+        arguments.run(arguments)
     return 0
 
 
@@ -67,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
     add("pretrain-text", "pre-train the text tower", _pretrain_text)
     add("pretrain-speech", "pre-train the speech tower", _pretrain_speech)
     add("zip", "fuse the towers", _zip)
+    stage.add_parser("detokenizer", help="prepare mels, and train tokens to sound", add_help=False)
     finished = add("assemble", "copy finished parts into a model folder", _assemble)
     finished.add_argument("--out", type=Path, required=True)
     for name in ("tokenizer", "pretrain-text", "pretrain-speech", "zip"):

@@ -1,7 +1,7 @@
 """Stage `detokenizer`: train the network from speech tokens and a voice to mel, and pack it with the vocoder.
 
-python -m zipper.training.detokenizer prepare --work WORK --data DATA
-python -m zipper.training.detokenizer train --work WORK --vocoder FOLDER
+python -m zipper train detokenizer prepare --work WORK --data DATA
+python -m zipper train detokenizer train --work WORK --vocoder FOLDER
 
 Reads tokens/SOURCE and speech_tokenizer/ of the work folder; writes mels/, pitch/, runs/detokenizer/ and
 detokenizer/.
@@ -169,7 +169,7 @@ def train(config: DetokenizerTraining, work: Path, grid: Tensor, vocoder: HifiGa
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Command line of this stage."""
-    parser = argparse.ArgumentParser(prog="zipper.training.detokenizer", description=__doc__)
+    parser = argparse.ArgumentParser(prog="zipper train detokenizer", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for name in ("prepare", "train"):
         command = commands.add_parser(name)
@@ -191,6 +191,3 @@ def main(argv: Sequence[str] | None = None) -> None:
         grid, vocoder = code_grid(arguments.work / "speech_tokenizer"), read_vocoder(arguments.vocoder)
         train(config, arguments.work, grid, vocoder, arguments.resume)
 
-
-if __name__ == "__main__":
-    main()

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from zipper import limits
 from zipper.api import Zipper
 from zipper.model import checkpoint
 from zipper.model.config import TowerConfig, ZipConfig, ZipperConfig
@@ -29,14 +30,19 @@ Samples = npt.NDArray[np.float32]
 MakeSpeech = Callable[..., Samples]
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Machines that run tests may be busy."""
+    monkeypatch.setattr(limits, "MAX_PASSAGE_SECONDS", 3600.0)
+    monkeypatch.setattr(limits, "MAX_REQUEST_SECONDS", 3600.0)
+
+
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Everything that `Zipper.from_pretrained` reads, tiny."""
     folder = tmp_path_factory.mktemp("assets")
     torch.manual_seed(0)
-    pieces = TextTokenizer.train(
-        ["Hello there, how are you today?", "It was a dark and stormy night."] * 3, 300
-    )
+    pieces = TextTokenizer.train(["Hello there, how are you today?", "It was a dark and stormy night."] * 3, 300)
     pieces.save(folder / "zipper")
     text = TowerConfig(pieces.vocab_size, 16, 3, 2, 1, 24, pieces.begin_id, pieces.end_id)
     speech = TowerConfig(CODES + 2, 16, 3, 2, 1, 24, CODES, CODES + 1)

@@ -72,24 +72,40 @@ def test_beams(zipper: Zipper, make_speech: MakeSpeech) -> None:
     assert zipper.transcribe((make_speech(1.0), SPEECH_RATE), beams=2).words
 
 
-def test_long_audio_goes_window_by_window(zipper: Zipper, make_speech: MakeSpeech) -> None:
-    sound = np.concatenate([make_speech(12.0), np.zeros(8 * SPEECH_RATE, np.float32), make_speech(12.0)])
-    transcript = zipper.transcribe((sound, SPEECH_RATE))
-    assert len(transcript.passages) == 2 and transcript.passages[1].words[0].start > 12.0
-    check_times(transcript)
-    check_attention(transcript.passages[1].attention, 2, 2)
-    rows = transcript.passages[0].attention.weights.shape[2]
-    assert not transcript.attention.weights[:, :, :rows, -25:].any()
+@pytest.fixture
+def two_windows(zipper: Zipper, make_speech: MakeSpeech, monkeypatch: pytest.MonkeyPatch) -> Transcript:
+    """Two stretches of speech with a pause between, each a window of its own."""
+    monkeypatch.setattr(limits, "MAX_WINDOW_SECONDS", 4.0)
+    monkeypatch.setattr(limits, "MIN_WINDOW_SECONDS", 1.0)
+    sound = np.concatenate([make_speech(2.5), np.zeros(2 * SPEECH_RATE, np.float32), make_speech(2.5)])
+    return zipper.transcribe((sound, SPEECH_RATE))
 
 
-def test_merged_attention_has_a_limit(
-    zipper: Zipper, make_speech: MakeSpeech, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sound = np.concatenate([make_speech(12.0), np.zeros(8 * SPEECH_RATE, np.float32), make_speech(12.0)])
-    transcript = zipper.transcribe((sound, SPEECH_RATE))
+def test_long_audio_goes_window_by_window(two_windows: Transcript) -> None:
+    first, second = two_windows.passages
+    assert 2.5 < first.end == second.start < 4.5 and second.end == two_windows.seconds == 7.0
+    assert second.words[0].start >= second.start
+    check_times(two_windows)
+    check_attention(second.attention, 2, 2)
+    rows, columns = first.attention.weights.shape[2:]
+    merged = two_windows.attention.weights
+    np.testing.assert_array_equal(merged[:, :, :rows, :columns], first.attention.weights)
+    assert not merged[:, :, :rows, columns:].any() and not merged[:, :, rows:, :columns].any()
+
+
+def test_merged_attention_has_a_limit(two_windows: Transcript, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_ATTENTION_CELLS", 100)
     with pytest.raises(LimitError, match="passage by passage"):
-        _ = transcript.attention
+        _ = two_windows.attention
+
+
+@pytest.mark.parametrize("name", ["MAX_PASSAGE_SECONDS", "MAX_REQUEST_SECONDS"])
+def test_wall_clock_limits(zipper: Zipper, make_speech: MakeSpeech, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(limits, name, 1e-9)
+    with pytest.raises(LimitError, match="took longer"):
+        zipper.transcribe((make_speech(1.0), SPEECH_RATE))
+    with pytest.raises(LimitError, match="took longer"):
+        zipper.synthesize("Hello there.")
 
 
 @pytest.mark.parametrize("sound", [np.zeros(48_000), np.random.default_rng(0).normal(0, 0.1, 48_000)])

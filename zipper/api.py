@@ -124,9 +124,8 @@ class Zipper:
             _check_clock(started)
             steps = self._speak(sentence, seed, temperature, gate_scale)
             codes = np.array([step.id for step in steps], np.int64)
-            samples = self.detokenizer.decode(codes, voice, seed)
-            start = sum(map(len, sound)) / self.detokenizer.sample_rate
-            passages.append(self._spoken_passage(sentence, steps, samples, start, gate_scale))
+            samples, before = self.detokenizer.decode(codes, voice, seed), sum(map(len, sound))
+            passages.append(self._spoken_passage(sentence, steps, samples, before, gate_scale))
             sound += [samples, self._pause()]
         return Speech(tuple(passages), np.concatenate(sound), self.detokenizer.sample_rate, voice, seed)
 
@@ -212,7 +211,7 @@ class Zipper:
                 yield TranscriptPart(text, before.words, window.start / SPEECH_RATE, seconds)
             complete = complete and _ended(steps)
             if self._text(steps):
-                passages.append(self._heard_passage(steps, codes, heard, window.start, gate_scale))
+                passages.append(self._heard_passage(steps, codes, heard, window, gate_scale))
         if not passages:
             raise NoSpeechError("No speech found in the recording.")
         whole = Transcript(tuple(passages), seconds, complete)
@@ -235,7 +234,7 @@ class Zipper:
         for sentence in passages:
             _check_clock(started)
             steps: list[Step] = []
-            start, first = sum(map(len, sound)) / rate, len(sound)
+            before, first = sum(map(len, sound)), len(sound)
             chunks = _chunks(self._speech_steps(sentence, seed, temperature, gate_scale), steps)
             for samples in self.detokenizer.stream(chunks, voice, seed):
                 sound.append(samples)
@@ -243,7 +242,7 @@ class Zipper:
             if not _ended(steps):
                 raise LimitError(f'The speech of "{_excerpt(sentence)}" came to no end; try another seed.')
             spoken = np.concatenate(sound[first:])
-            done.append(self._spoken_passage(sentence, steps[:-1], spoken, start, gate_scale))
+            done.append(self._spoken_passage(sentence, steps[:-1], spoken, before, gate_scale))
             sound.append(self._pause())
             if len(done) < len(passages):
                 yield SpeechPart(sound[-1], rate)
@@ -281,22 +280,23 @@ class Zipper:
         return Speech((), sound[len(codes) * rate // TOKEN_RATE :], rate, voice, options.seed)
 
     def _heard_passage(
-        self, steps: Sequence[Step], codes: Sequence[int], heard: Samples, start: int, gate_scale: Gates
+        self, steps: Sequence[Step], codes: Sequence[int], heard: Samples, window: Window, gate_scale: Gates
     ) -> Passage:
         kept = _without_end(steps)
         pieces = [self.text_tokenizer.piece(step.id) for step in kept]
         probabilities = [step.probability for step in kept]
-        given = Given(
-            self._text(steps), pieces, codes, heard, TOKEN_SAMPLES, start / SPEECH_RATE, probabilities
-        )
+        start, end = window.start / SPEECH_RATE, window.stop / SPEECH_RATE
+        text = self._text(steps)
+        given = Given(text, pieces, codes, heard, TOKEN_SAMPLES, start, end, probabilities)
         return self._passage(given, kept, "text_from_speech", gate_scale)
 
     def _spoken_passage(
-        self, sentence: str, steps: Sequence[Step], samples: Samples, start: float, gate_scale: Gates
+        self, sentence: str, steps: Sequence[Step], samples: Samples, before: int, gate_scale: Gates
     ) -> Passage:
         pieces = [self.text_tokenizer.piece(token) for token in self.text_tokenizer.encode(sentence)]
-        per_token = self.detokenizer.sample_rate // TOKEN_RATE
-        given = Given(sentence, pieces, [step.id for step in steps], samples, per_token, start)
+        rate = self.detokenizer.sample_rate
+        start, end = before / rate, (before + len(samples)) / rate
+        given = Given(sentence, pieces, [step.id for step in steps], samples, rate // TOKEN_RATE, start, end)
         return self._passage(given, steps, "speech_from_text", gate_scale)
 
     def _passage(

@@ -29,7 +29,7 @@ class Given:
     """Everything about a passage but the attention: pieces and ids without begin and end, in order.
 
     samples, at samples_per_token samples for each speech token, tell sound from silence. probabilities of
-    the text tokens, None where the text was given. start: seconds of the whole before this passage.
+    the text tokens, None where the text was given. start and end: of the passage within the whole, seconds.
     """
 
     text: str
@@ -38,12 +38,8 @@ class Given:
     samples: Samples
     samples_per_token: int
     start: float
+    end: float
     probabilities: Sequence[float] | None = None
-
-    @property
-    def end(self) -> float:
-        """Seconds of the whole up to the end of this passage."""
-        return self.start + len(self.samples) / self.samples_per_token * TOKEN_SECONDS
 
     def clock(self, seconds: float) -> float:
         """A time within this passage as one of the whole; the last token may reach beyond the last sample."""

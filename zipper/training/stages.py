@@ -134,6 +134,8 @@ def _pretrain(
 ) -> None:
     windows = Windows(tokens, config.rows, config.length, config.loop.seed)
     Trainer(PretrainStage(tower), windows, config.loop, work / "runs" / name).run(resume)
+    # Rounded once, here: the fused model ships in half precision, and its text tower must be this one bit for bit.
+    tower.load_state_dict({key: weight.half().float() for key, weight in tower.state_dict().items()})
     save_tower(tower, work / name)
 
 

@@ -1,12 +1,11 @@
 """A tiny Zipper with random weights in a folder of its own, and sound that changes as speech does."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
+from support import GATE, MakeSpeech, Samples
 
 from zipper import limits
 from zipper.api import Zipper
@@ -24,10 +23,6 @@ from zipper.text.tokenizer import TextTokenizer
 
 LEVELS = (4, 4)
 CODES = 16  # few, so that random speech soon comes upon its end token
-GATE = 0.5  # open, or nothing would flow between the towers
-
-Samples = npt.NDArray[np.float32]
-MakeSpeech = Callable[..., Samples]
 
 
 @pytest.fixture(autouse=True)

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from conftest import MakeSpeech
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import MakeSpeech
 
 from zipper import limits
 from zipper.activity import has_speech, windows

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import GATE, MakeSpeech
+from support import GATE, MakeSpeech
 
 from zipper import decoding, limits
 from zipper.align.heads import AlignmentHead, save_heads

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from conftest import MakeSpeech
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import MakeSpeech
 
 from zipper import limits
 from zipper.audio import load_audio, wav_bytes, write_wav

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import MakeSpeech
+from support import MakeSpeech
 
 from zipper import cli
 from zipper.api import Zipper
@@ -20,9 +20,7 @@ ROOT = Path(__file__).parents[1]
 
 def run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "zipper", *arguments]
-    return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, input=stdin, timeout=300, check=False
-    )
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, input=stdin, timeout=300, check=False)
 
 
 def assert_one_line(done: subprocess.CompletedProcess[str], message: str) -> None:
@@ -77,9 +75,7 @@ def test_wrong_usage_and_help() -> None:
     done = run("transcribe", "clip.wav", "--format", "docx")
     assert done.returncode == 2 and "invalid choice" in done.stderr and "Traceback" not in done.stderr
     done = run("--help")
-    assert done.returncode == 0 and all(
-        name in done.stdout for name in ("transcribe", "evaluate", "import-llama")
-    )
+    assert done.returncode == 0 and all(name in done.stdout for name in ("transcribe", "evaluate", "import-llama"))
 
 
 def test_import_of_the_package_is_cheap() -> None:
@@ -115,9 +111,7 @@ def test_silence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.usefixtures("tiny")
 def test_synthesize(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "out.wav"
-    assert (
-        cli.main(["synthesize", "Hello there.", "-o", str(path), "--voice", "bass", "--words", "json"]) == 0
-    )
+    assert cli.main(["synthesize", "Hello there.", "-o", str(path), "--voice", "bass", "--words", "json"]) == 0
     assert [word["text"] for word in json.loads(capsys.readouterr().out)["words"]] == ["Hello", "there."]
     assert len(load_audio(path)) > SPEECH_RATE / 4
     assert cli.main(["synthesize", "Hello.", "-o", str(path), "--voice", "nobody"]) == 2

@@ -45,9 +45,9 @@ def losses(folder: Path) -> list[float]:
 
 
 def test_loss_falls_and_is_logged(tmp_path: Path) -> None:
-    Trainer(Line(), batch, config(100), tmp_path).run(resume=False)
+    Trainer(Line(), batch, config(300), tmp_path).run(resume=False)
     found = losses(tmp_path)
-    assert len(found) == 20
+    assert len(found) == 60
     assert found[-1] < found[0] / 3
 
 

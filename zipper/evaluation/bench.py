@@ -16,7 +16,7 @@ from zipper.evaluation.measure import Case, Measured
 from zipper.evaluation.report import table, write_json
 
 SECONDS = (3.0, 10.0, 30.0)
-EXAMPLES = Path(__file__).parents[2] / "assets" / "examples"
+EXAMPLES = Path(__file__).parents[2] / "assets" / "examples" / "recordings"
 MAX_WAIT = 1800  # s for one measurement
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 

@@ -11,7 +11,7 @@ from zipper.model.config import ZipConfig
 from zipper.model.zipper import PAD_ORDER
 from zipper.text.tokenizer import TextTokenizer
 from zipper.training.config import CONFIGS, FusionConfig, PretrainConfig, TokenizerConfig, load_config
-from zipper.training.labels import Aligned
+from zipper.training.labels import Aligned, is_held_out
 from zipper.training.pairs import Pairs, orders, piece_spans
 from zipper.training.phones import (
     PHONE_IDS,
@@ -22,6 +22,7 @@ from zipper.training.phones import (
     transcript_phones,
     word_times,
 )
+from zipper.training.pretrain import speech_segments
 from zipper.training.store import Store, StoreWriter
 from zipper.training.style import Truecaser
 from zipper.training.zipping import Mixture, places
@@ -141,6 +142,16 @@ def test_pairs_put_the_source_before_the_target(tmp_path: Path, tokenizer: TextT
             assert float(found[long, 0]) == 0  # before the first piece
             assert float(found[long, 3]) == pytest.approx(0.2)
             assert float(found[long, 20]) == pytest.approx(0.2 * (int(batch.text_length[long]) - 2))
+
+
+def test_pretraining_leaves_out_what_is_held_out(tmp_path: Path) -> None:
+    names = [f"set/{i}" for i in range(300)]
+    held_out = {name for name in names if is_held_out(name)}
+    with StoreWriter(tmp_path / "tokens" / "set", "int16") as store:
+        for number, name in enumerate(names):
+            store.add(name, np.array([number]))
+    seen = {names[int(segment[0])] for segment in speech_segments(tmp_path, ["set"])}
+    assert held_out and seen == set(names) - held_out
 
 
 def test_mixture_gives_each_kind_its_share_and_every_batch_once() -> None:

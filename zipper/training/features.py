@@ -3,7 +3,6 @@
 import io
 import itertools
 import logging
-import math
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from zipper.rates import FRAMES_PER_TOKEN, SPEECH_RATE, TOKEN_SAMPLES
+from zipper.rates import FRAMES_PER_TOKEN, SPEECH_RATE
 from zipper.speech.whisper import MAX_FRAMES, WhisperEncoder, log_mel, mel_frames
 from zipper.training.augment import Augmenter
 from zipper.training.manifest import read_audio_bytes
@@ -86,8 +85,3 @@ def _chunks(pairs: Iterable[tuple[str, bytes]]) -> Iterator[list[tuple[str, byte
     iterator = iter(pairs)
     while chunk := list(itertools.islice(iterator, CHUNK)):
         yield chunk
-
-
-def token_count(samples: int) -> int:
-    """Speech tokens of `samples` samples at 16 kHz."""
-    return math.ceil(samples / TOKEN_SAMPLES)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from zipper.errors import ConfigError
 from zipper.model.tower import Tower
+from zipper.training.labels import is_held_out
 from zipper.training.store import Store
 
 
@@ -24,9 +25,9 @@ def pack_tokens(segments: Iterable[Sequence[int] | np.ndarray], begin: int, end:
 
 
 def speech_segments(work: Path, sources: Sequence[str]) -> list[np.ndarray]:
-    """Token arrays of every utterance of the sources, in a fixed shuffled order."""
+    """Token arrays of every utterance of the sources that is not held out, in a fixed shuffled order."""
     stores = [Store(work / "tokens" / name) for name in sources]
-    segments = [np.asarray(store[name]) for store in stores for name in store]
+    segments = [np.asarray(store[name]) for store in stores for name in store if not is_held_out(name)]
     order = np.random.default_rng(0).permutation(len(segments))
     return [segments[i] for i in order]
 

@@ -150,12 +150,16 @@ def test_unending_speech_is_an_error(zipper: Zipper, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(limits, "EXTRA_SPEECH_SECONDS", 0.0)
     monkeypatch.setattr(limits, "MAX_SPEECH_SECONDS_PER_CHARACTER", decoding.MIN_SPEECH_SECONDS_PER_CHARACTER)
     monkeypatch.setattr(decoding, "ATTEMPTS", 1)
-    failures = 0
+    text, failures = "Hello there, how are you", 0
     for seed in range(4):
+        kept = zipper.synthesize(text, seed=seed, keep_unended=True)
         try:
-            zipper.synthesize("Hello there, how are you", seed=seed)
+            assert len(zipper.synthesize(text, seed=seed).samples) == len(kept.samples) and kept.complete
         except LimitError as error:
             failures += "came to no end" in str(error)
+            assert not kept.complete and len(kept.samples) and kept.words
+        streamed = list(zipper.synthesize_stream(text, seed=seed, keep_unended=True))[-1].speech
+        assert streamed is not None and streamed.complete == kept.complete
     assert failures
 
 
@@ -188,6 +192,9 @@ def test_closed_gates_cut_the_towers_apart(zipper: Zipper, make_speech: MakeSpee
 def test_complete_text(zipper: Zipper) -> None:
     continued = zipper.complete("It was a", max_tokens=8, seed=1)
     assert continued and continued == zipper.complete("It was a", max_tokens=8, seed=1)
+    growing = list(zipper.complete_stream("It was a", max_tokens=8, seed=1))
+    assert growing[-1] == continued and 1 < len(growing) <= 8
+    assert all(continued.startswith(text) for text in growing)
     with pytest.raises(TextError):
         zipper.complete("  ")
 
@@ -195,6 +202,9 @@ def test_complete_text(zipper: Zipper) -> None:
 def test_complete_speech(zipper: Zipper, make_speech: MakeSpeech) -> None:
     speech = zipper.complete((make_speech(1.0), SPEECH_RATE), "speech", max_tokens=25, seed=2)
     assert len(speech.samples) <= speech.sample_rate and speech.words == ()
+    *waiting, streamed = zipper.complete_stream((make_speech(1.0), SPEECH_RATE), "speech", max_tokens=25, seed=2)
+    assert streamed is not None and np.array_equal(streamed.samples, speech.samples)
+    assert waiting and not any(waiting)
     with pytest.raises(OptionError, match="no attention"):
         _ = speech.attention
 

@@ -70,6 +70,14 @@ def test_cues_hold_every_word_once_and_follow_each_other(words: list[Word]) -> N
 
 
 @given(word_lists())
+def test_each_word_may_have_a_cue_of_its_own(words: list[Word]) -> None:
+    found = cues(words, each_word=True)
+    assert [cue.text for cue in found] == [word.text for word in words]
+    assert all(after.start >= before.end for before, after in zip(found, found[1:], strict=False))
+    assert export(transcript(words), "srt", each_word=True).count("-->") == len(words)
+
+
+@given(word_lists())
 def test_subtitles_parse_back(words: list[Word]) -> None:
     blocks = export(transcript(words), "srt").split("\n\n")
     clock = r"\d\d+:[0-5]\d:[0-5]\d,\d{3}"

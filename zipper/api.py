@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, overload
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from zipper import decoding, limits
 from zipper.activity import Window, has_speech, windows
 from zipper.align.heads import AlignmentHead, Direction
+from zipper.align.words import voiced_tokens
 from zipper.audio import AudioSource, Samples, load_audio
 from zipper.components import Components, Detokens, SpeechTokens, TextTokens, load_components
 from zipper.errors import LimitError, NoSpeechError, OptionError, TextError
@@ -78,10 +79,11 @@ class Zipper:
         """Names that `synthesize` takes as voice; the first is the default."""
         return self.detokenizer.voices
 
-    def transcribe(self, source: AudioSource, *, beams: int = 1, gate_scale: Gates = None) -> Transcript:
+    def transcribe(self, source: AudioSource, *, beams: int = decoding.BEAMS, gate_scale: Gates = None) -> Transcript:
         """What is said in a recording: a path, or (samples, sample_rate).
 
-        beams: above 1, beam search. Raises AudioError, NoSpeechError, LimitError.
+        beams: 1 takes the likeliest token each time, more search for the likeliest text. Raises AudioError,
+        NoSpeechError, LimitError.
         """
         for part in self.transcribe_stream(source, beams=beams, gate_scale=gate_scale):
             if part.transcript is not None:
@@ -89,9 +91,9 @@ class Zipper:
         raise AssertionError("the last part of a stream holds the transcript")
 
     def transcribe_stream(
-        self, source: AudioSource, *, beams: int = 1, gate_scale: Gates = None
-    ) -> Iterator[TranscriptPart]:
-        """The same as it comes: a part after each token (with beams, each window), the last with the
+        self, source: AudioSource, *, beams: int = decoding.BEAMS, gate_scale: Gates = None
+    ) -> Generator[TranscriptPart, None, None]:
+        """The same as it comes: a part after each token that is settled, the last with the
         transcript.
 
         A bad recording raises here, before the first part; closing the iterator stops the work.
@@ -110,24 +112,33 @@ class Zipper:
         *,
         temperature: float = decoding.SPEECH_TEMPERATURE,
         gate_scale: Gates = None,
+        keep_unended: bool = False,
     ) -> Speech:
         """Speak a text. The same text, voice and seed give the same sound.
 
-        A sentence whose speech does not end is tried again with other seeds derived from this one. Raises
+        A sentence whose speech does not end is tried again with other seeds derived from this one; with
+        keep_unended it is cut off where it stands, as one wants it to hear what closed gates do. Raises
         TextError, OptionError for an unknown voice, LimitError.
         """
         written, voice = self._request(text, voice)
         started = time.monotonic()
         passages: list[Passage] = []
         sound: list[Samples] = []
+        complete = True
         for sentence in sentences(written):
             _check_clock(started)
-            steps = self._speak(sentence, seed, temperature, gate_scale)
+            if keep_unended:
+                steps = list(self._speech_steps(sentence, seed, temperature, gate_scale))
+                complete = _ended(steps) and complete
+                steps = list(_without_end(steps))
+            else:
+                steps = self._speak(sentence, seed, temperature, gate_scale)
             codes = np.array([step.id for step in steps], np.int64)
             samples, before = self.detokenizer.decode(codes, voice, seed), sum(map(len, sound))
             passages.append(self._spoken_passage(sentence, steps, samples, before, gate_scale))
             sound += [samples, self._pause()]
-        return Speech(tuple(passages), np.concatenate(sound), self.detokenizer.sample_rate, voice, seed)
+        rate = self.detokenizer.sample_rate
+        return Speech(tuple(passages), np.concatenate(sound), rate, voice, seed, complete)
 
     def synthesize_stream(
         self,
@@ -137,13 +148,15 @@ class Zipper:
         *,
         temperature: float = decoding.SPEECH_TEMPERATURE,
         gate_scale: Gates = None,
-    ) -> Iterator[SpeechPart]:
+        keep_unended: bool = False,
+    ) -> Generator[SpeechPart, None, None]:
         """The same sound as it comes; the last part holds the whole speech.
 
-        What has been played cannot be taken back: a sentence whose speech does not end raises LimitError.
+        What has been played cannot be taken back: a sentence whose speech does not end raises LimitError or, with
+        keep_unended, is cut off where it stands.
         """
         written, voice = self._request(text, voice)
-        return self._speak_stream(sentences(written), voice, seed, temperature, gate_scale)
+        return self._speak_stream(sentences(written), voice, seed, temperature, gate_scale, keep_unended)
 
     @overload
     def complete(
@@ -182,6 +195,58 @@ class Zipper:
 
         max_tokens: 25 of speech are one second. Raises TextError, AudioError, OptionError, LimitError.
         """
+        *_, whole = self._continue(prompt, modality, max_tokens, seed, temperature, voice)
+        assert whole is not None
+        return whole
+
+    @overload
+    def complete_stream(
+        self,
+        prompt: str,
+        modality: Literal["text"] = "text",
+        *,
+        max_tokens: int = 60,
+        seed: int = 0,
+        temperature: float = decoding.COMPLETION_TEMPERATURE,
+    ) -> Generator[str, None, None]: ...
+
+    @overload
+    def complete_stream(
+        self,
+        prompt: AudioSource,
+        modality: Literal["speech"],
+        *,
+        max_tokens: int = 60,
+        seed: int = 0,
+        temperature: float = decoding.COMPLETION_TEMPERATURE,
+        voice: str | None = None,
+    ) -> Generator[Speech | None, None, None]: ...
+
+    def complete_stream(
+        self,
+        prompt: str | AudioSource,
+        modality: Modality = "text",
+        *,
+        max_tokens: int = 60,
+        seed: int = 0,
+        temperature: float = decoding.COMPLETION_TEMPERATURE,
+        voice: str | None = None,
+    ) -> Generator[str | Speech | None, None, None]:
+        """The same, token by token, so that it can be watched and stopped; the last item is what `complete` returns.
+
+        A text grows from item to item; speech is None until all of its tokens are there.
+        """
+        return self._continue(prompt, modality, max_tokens, seed, temperature, voice)
+
+    def _continue(
+        self,
+        prompt: str | AudioSource,
+        modality: Modality,
+        max_tokens: int,
+        seed: int,
+        temperature: float,
+        voice: str | None,
+    ) -> Generator[str | Speech | None, None, None]:
         if not 1 <= max_tokens <= limits.MAX_COMPLETION_TOKENS:
             raise LimitError(f"Between 1 and {limits.MAX_COMPLETION_TOKENS} tokens can be continued at once.")
         options = decoding.completion(max_tokens, seed, temperature)
@@ -193,7 +258,7 @@ class Zipper:
 
     def _recognise(
         self, samples: Samples, spoken: Sequence[Window], beams: int, gate_scale: Gates
-    ) -> Iterator[TranscriptPart]:
+    ) -> Generator[TranscriptPart, None, None]:
         """Window after window; a part for each token."""
         started, seconds, complete = time.monotonic(), len(samples) / SPEECH_RATE, True
         passages: list[Passage] = []
@@ -201,7 +266,8 @@ class Zipper:
             _check_clock(started)
             heard = samples[window.start : window.stop]
             codes = [int(code) for code in self.speech_tokenizer.encode(heard)]
-            options = decoding.recognition(len(heard) / SPEECH_RATE, beams)
+            until = _voiced_until(heard) if gate_scale is None else 0.0  # unzipped, there is no place to follow
+            options = decoding.recognition(len(heard) / SPEECH_RATE, beams, until)
             prompt = [self._segment("speech", codes)]
             before = Transcript(tuple(passages), seconds)
             steps: list[Step] = []
@@ -226,9 +292,15 @@ class Zipper:
         raise LimitError(f'The speech of "{_excerpt(sentence)}" came to no end; try another seed.')
 
     def _speak_stream(
-        self, passages: Sequence[str], voice: str, seed: int, temperature: float, gate_scale: Gates
-    ) -> Iterator[SpeechPart]:
-        started, rate = time.monotonic(), self.detokenizer.sample_rate
+        self,
+        passages: Sequence[str],
+        voice: str,
+        seed: int,
+        temperature: float,
+        gate_scale: Gates,
+        keep_unended: bool,
+    ) -> Generator[SpeechPart, None, None]:
+        started, rate, complete = time.monotonic(), self.detokenizer.sample_rate, True
         done: list[Passage] = []
         sound: list[Samples] = []
         for sentence in passages:
@@ -239,45 +311,56 @@ class Zipper:
             for samples in self.detokenizer.stream(chunks, voice, seed):
                 sound.append(samples)
                 yield SpeechPart(samples, rate)
-            if not _ended(steps):
+            ended = _ended(steps)
+            if not (ended or keep_unended):
                 raise LimitError(f'The speech of "{_excerpt(sentence)}" came to no end; try another seed.')
+            complete = complete and ended
             spoken = np.concatenate(sound[first:])
-            done.append(self._spoken_passage(sentence, steps[:-1], spoken, before, gate_scale))
+            done.append(self._spoken_passage(sentence, _without_end(steps), spoken, before, gate_scale))
             sound.append(self._pause())
             if len(done) < len(passages):
                 yield SpeechPart(sound[-1], rate)
-        whole = Speech(tuple(done), np.concatenate(sound), rate, voice, seed)
+        whole = Speech(tuple(done), np.concatenate(sound), rate, voice, seed, complete)
         yield SpeechPart(sound[-1], rate, whole)
 
-    def _speech_steps(
-        self, sentence: str, seed: int, temperature: float, gate_scale: Gates
-    ) -> Iterator[Step]:
-        prompt = [self._segment("text", self.text_tokenizer.encode(sentence))]
-        options = decoding.synthesis(sentence, seed, temperature)
+    def _speech_steps(self, sentence: str, seed: int, temperature: float, gate_scale: Gates) -> Iterator[Step]:
+        pieces = self.text_tokenizer.encode(sentence)
+        prompt = [self._segment("text", pieces)]
+        long = len(pieces) * self.model.config.seconds_per_token("text") if gate_scale is None else 0.0
+        options = decoding.synthesis(sentence, seed, temperature, long)
         return generate(self.model, prompt, ["speech"], options, gate_scale=gate_scale)
 
-    def _continue_text(self, prompt: object, options: SamplingOptions) -> str:
+    def _continue_text(self, prompt: object, options: SamplingOptions) -> Generator[str, None, None]:
         if not isinstance(prompt, str) or not prompt.strip():
             raise TextError("There is no text to continue.")
         if len(prompt) > limits.MAX_TEXT_CHARACTERS:
             raise LimitError(f"At most {limits.MAX_TEXT_CHARACTERS:,} characters of text are continued.")
         ids = self.text_tokenizer.encode(prompt.rstrip())
+        given = len(self.text_tokenizer.decode(ids))
         opened = [Segment("text", (self.model.config.text.begin_id, *ids))]
-        steps = list(generate(self.model, opened, ["text"], options))
-        whole = self.text_tokenizer.decode([*ids, *(step.id for step in _without_end(steps))])
-        return whole[len(self.text_tokenizer.decode(ids)) :].rstrip(HALF_CHARACTER)
+        steps: list[Step] = []
+        for step in generate(self.model, opened, ["text"], options):
+            steps.append(step)
+            whole = self.text_tokenizer.decode([*ids, *(step.id for step in _without_end(steps))])
+            yield whole[given:].rstrip(HALF_CHARACTER)
 
-    def _continue_speech(self, samples: Samples, options: SamplingOptions, voice: str) -> Speech:
+    def _continue_speech(
+        self, samples: Samples, options: SamplingOptions, voice: str
+    ) -> Generator[Speech | None, None, None]:
         if len(samples) > limits.MAX_WINDOW_SECONDS * SPEECH_RATE:
             raise LimitError(f"At most {limits.MAX_WINDOW_SECONDS:.0f} s of speech are continued.")
         if not has_speech(samples):
             raise NoSpeechError("No speech found in the recording.")
         codes = [int(code) for code in self.speech_tokenizer.encode(samples)]
         opened = [Segment("speech", (self.model.config.speech.begin_id, *codes))]
-        new = [step.id for step in _without_end(list(generate(self.model, opened, ["speech"], options)))]
+        steps: list[Step] = []
+        for step in generate(self.model, opened, ["speech"], options):
+            steps.append(step)
+            yield None
+        new = [step.id for step in _without_end(steps)]
         sound = self.detokenizer.decode(np.array([*codes, *new], np.int64), voice, options.seed)
         rate = self.detokenizer.sample_rate
-        return Speech((), sound[len(codes) * rate // TOKEN_RATE :], rate, voice, options.seed)
+        yield Speech((), sound[len(codes) * rate // TOKEN_RATE :], rate, voice, options.seed)
 
     def _heard_passage(
         self, steps: Sequence[Step], codes: Sequence[int], heard: Samples, window: Window, gate_scale: Gates
@@ -299,9 +382,7 @@ class Zipper:
         given = Given(sentence, pieces, [step.id for step in steps], samples, rate // TOKEN_RATE, start, end)
         return self._passage(given, steps, "speech_from_text", gate_scale)
 
-    def _passage(
-        self, given: Given, steps: Sequence[Step], direction: Direction, gate_scale: Gates
-    ) -> Passage:
+    def _passage(self, given: Given, steps: Sequence[Step], direction: Direction, gate_scale: Gates) -> Passage:
         generated: Modality = "text" if direction == "text_from_speech" else "speech"
         heads = alignment_heads(self.heads, direction, self.model)
         return make_passage(given, steps, direction, heads, gates_into(self.model, generated, gate_scale))
@@ -342,12 +423,16 @@ def _chunks(steps: Iterator[Step], seen: list[Step]) -> Iterator[npt.NDArray[np.
         yield np.array(waiting, np.int64)
 
 
+def _voiced_until(samples: Samples) -> float:
+    """End of the last token that holds sound, seconds."""
+    voiced = np.flatnonzero(voiced_tokens(samples, TOKEN_SAMPLES))
+    return (int(voiced[-1]) + 1) / TOKEN_RATE if len(voiced) else 0.0
+
+
 def _ended(steps: Sequence[Step]) -> bool:
     """Whether the model itself closed the segment; LimitError if it ran out of time."""
     if steps and steps[-1].stop_reason == "deadline":
-        raise LimitError(
-            f"One passage took longer than {limits.MAX_PASSAGE_SECONDS:.0f} s, so it was stopped."
-        )
+        raise LimitError(f"One passage took longer than {limits.MAX_PASSAGE_SECONDS:.0f} s, so it was stopped.")
     return bool(steps) and steps[-1].stop_reason == "end"
 
 
@@ -357,9 +442,7 @@ def _without_end(steps: Sequence[Step]) -> Sequence[Step]:
 
 def _check_clock(started: float) -> None:
     if time.monotonic() - started > limits.MAX_REQUEST_SECONDS:
-        raise LimitError(
-            f"The request took longer than {limits.MAX_REQUEST_SECONDS:.0f} s, so it was stopped."
-        )
+        raise LimitError(f"The request took longer than {limits.MAX_REQUEST_SECONDS:.0f} s, so it was stopped.")
 
 
 def _excerpt(sentence: str) -> str:

@@ -197,7 +197,7 @@ def _read_ffmpeg(path: Path, name: str, demuxer: str, kind: str, rate: int) -> n
         raise AudioError(f"{name} could not be decoded by ffmpeg in {DECODE_SECONDS} s.") from error
     if done.returncode != 0 or (not done.stdout and done.stderr):
         raise AudioError(f"{name} is truncated or damaged {kind} audio: ffmpeg cannot decode it.")
-    return np.frombuffer(done.stdout, dtype="<f4")[:, None]
+    return np.frombuffer(done.stdout, dtype="<f4").copy()[:, None]  # of its own: torch wants to write
 
 
 def _check_rate(sample_rate: int, name: str) -> None:

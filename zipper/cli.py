@@ -69,7 +69,7 @@ def _add_transcribe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format", choices=FORMATS, default="txt", help="of the output (default: %(default)s)"
     )
-    parser.add_argument("--beams", type=int, default=1, metavar="N", help="beam search (default: greedy)")
+    parser.add_argument("--beams", type=int, metavar="N", help="of the search for the likeliest text; 1 is greedy")
     _add_output(parser, required=False, help="write there (default: standard output)")
     parser.set_defaults(run=_transcribe)
 
@@ -117,7 +117,8 @@ def _transcribe(options: argparse.Namespace) -> None:
     from zipper.rates import SPEECH_RATE
 
     samples = load_audio(options.recording)  # a bad file is told before the model is loaded
-    transcript = _load(options).transcribe((samples, SPEECH_RATE), beams=options.beams)
+    chosen = {} if options.beams is None else {"beams": options.beams}
+    transcript = _load(options).transcribe((samples, SPEECH_RATE), **chosen)
     _write(export(transcript, options.format), options.output)
     if not transcript.complete:
         print(

@@ -37,22 +37,30 @@ class Cue(NamedTuple):
     end: float
 
 
-def export(spoken: Spoken, file_format: str) -> str:
-    """A result as txt, srt, vtt or json, ending in a newline; OptionError for another format."""
-    writers: dict[str, Callable[[Spoken], str]] = {"txt": _txt, "srt": _srt, "vtt": _vtt, "json": _json}
+def export(spoken: Spoken, file_format: str, each_word: bool = False) -> str:
+    """A result as txt, srt, vtt or json, ending in a newline; OptionError for another format.
+
+    each_word: subtitles show one word at a time.
+    """
+    writers: dict[str, Callable[[], str]] = {
+        "txt": lambda: spoken.text + "\n",
+        "srt": lambda: _srt(cues(spoken.words, each_word)),
+        "vtt": lambda: _vtt(cues(spoken.words, each_word)),
+        "json": lambda: _json(spoken),
+    }
     if file_format not in writers:
         raise OptionError(f"There is no export format {file_format!r}; choose one of {', '.join(writers)}.")
-    return writers[file_format](spoken)
+    return writers[file_format]()
 
 
-def cues(words: Sequence[Word]) -> list[Cue]:
-    """Words grouped into subtitles: a new one after a sentence, at a pause, or when one is full.
+def cues(words: Sequence[Word], each_word: bool = False) -> list[Cue]:
+    """Words grouped into subtitles: a new one after a sentence, at a pause, or when one is full; or each alone.
 
     Cues hold every word once, in order, are never empty, and neither overlap nor run backwards.
     """
     groups: list[list[Word]] = []
     for word in words:
-        if not groups or _ends(groups[-1], word):
+        if not groups or each_word or _ends(groups[-1], word):
             groups.append([])
         groups[-1].append(word)
     found: list[Cue] = []
@@ -71,23 +79,16 @@ def _ends(group: Sequence[Word], word: Word) -> bool:
     return sentence or pause or characters > CUE_CHARACTERS or word.end - group[0].start > CUE_SECONDS
 
 
-def _txt(spoken: Spoken) -> str:
-    return spoken.text + "\n"
-
-
-def _srt(spoken: Spoken) -> str:
+def _srt(found: Sequence[Cue]) -> str:
     blocks = [
         f"{number}\n{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}\n{cue.text.replace('-->', '->')}\n"
-        for number, cue in enumerate(cues(spoken.words), start=1)
+        for number, cue in enumerate(found, start=1)
     ]
     return "\n".join(blocks)
 
 
-def _vtt(spoken: Spoken) -> str:
-    blocks = [
-        f"{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{_escape(cue.text)}\n"
-        for cue in cues(spoken.words)
-    ]
+def _vtt(found: Sequence[Cue]) -> str:
+    blocks = [f"{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{_escape(cue.text)}\n" for cue in found]
     return "\n".join(["WEBVTT\n", *blocks])
 
 

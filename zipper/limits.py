@@ -34,3 +34,11 @@ MAX_REQUEST_SECONDS = 900.0  # s of wall clock for one request, all passages tog
 
 # Memory
 MAX_ATTENTION_CELLS = 64_000_000  # weights in one merged attention array, 128 MB in half precision
+
+# App
+MAX_WAITING = 32  # requests in the queue before the one that runs; more are turned away
+MAX_BEAMS = 16  # beams that a program may ask for
+MAX_LIVE_SECONDS = 180.0  # s, longest recording that is read while the person speaks
+MAX_LIVE_WINDOW_SECONDS = 12.0  # s of it that are read again and again; must stay under MAX_WINDOW_SECONDS
+MAX_COMPARED_SECONDS = 30.0  # s, longest recording that Explore reads several times over
+MAX_COMPARED_CHARACTERS = 400  # characters of a text that Explore speaks several times over

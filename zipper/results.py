@@ -124,13 +124,15 @@ class TranscriptPart:
 class Speech(_Passages):
     """Sound, samples (n,) float32 in -1..1 at sample_rate Hz, and what it says.
 
-    voice and seed give the same sound again. A continuation of a recording has no passages.
+    voice and seed give the same sound again. A continuation of a recording has no passages. complete: False
+    if a passage was cut off because its speech came to no end.
     """
 
     samples: npt.NDArray[np.float32]
     sample_rate: int
     voice: str
     seed: int
+    complete: bool = True
 
     @property
     def seconds(self) -> float:

@@ -72,14 +72,17 @@ def test_gate_scale_1_is_the_trained_model_and_each_gate_counts(model, make_sequ
     sequence = make_sequence(("speech", 8), ("text", 5))
     trained = _run(model, sequence).text_logits
     assert torch.equal(_run(model, sequence, gate_scale=1.0).text_logits, trained)
-    for text in ((0.0, 1.0), (1.0, 0.0)):
-        scaled = _run(model, sequence, gate_scale=GateScale(text, (1.0, 1.0))).text_logits
-        assert not torch.allclose(scaled, trained)
+    for text in ((0.0, 1.0), (1.0, 0.0), ((0.0, 1.0), 1.0), ((1.0, 0.0), 1.0)):
+        scale = GateScale(text, (1.0, 1.0))
+        assert not torch.allclose(_run(model, sequence, gate_scale=scale).text_logits, trained)
+    halves = GateScale((1.0, (0.5, 0.0)), (1.0, 1.0))
+    expected = model.gates() * torch.tensor([[[1.0, 1], [1, 1]], [[0.5, 0], [1, 1]]])
+    torch.testing.assert_close(model.gates(halves), expected)
     into_speech = GateScale((1.0, 1.0), (0.0, 0.0))
     assert torch.equal(_run(model, sequence, gate_scale=into_speech).text_logits, trained)
 
 
-@pytest.mark.parametrize("scale", [GateScale((1.0,), (1.0, 1.0)), float("nan")])
+@pytest.mark.parametrize("scale", [GateScale((1.0,), (1.0, 1.0)), GateScale(((1.0,), 1.0), (1.0, 1.0)), float("nan")])
 def test_a_wrong_gate_scale_is_an_error(model, make_sequence, scale) -> None:
     with pytest.raises(OptionError):
         _run(model, make_sequence(("speech", 2), ("text", 2)), gate_scale=scale)

@@ -238,6 +238,25 @@ def test_beam_steps_look_like_greedy_steps(model, make_sequence) -> None:
     assert followed.segments[0] == generated.segments[1]
 
 
+def test_beam_steps_come_as_they_settle(model, make_sequence) -> None:
+    with torch.no_grad():
+        model.text.embedding.weight *= 40  # sure of itself, so that lines share their beginnings
+    asked, seen = 0, []
+
+    def cancelled() -> bool:  # asked once in each step of the search
+        nonlocal asked
+        asked += 1
+        return False
+
+    options = SamplingOptions(max_tokens=20, min_tokens=20, beams=2)
+    steps = []
+    for step in generate(model, make_sequence(("speech", 6)), ["text"], options, cancelled=cancelled):
+        steps.append(step)
+        seen.append(asked)
+    assert len(steps) == 20 and [step.finished for step in steps] == [False] * 19 + [True]
+    assert seen[0] < seen[-1] / 2
+
+
 def test_top_k_and_top_p_keep_the_likeliest() -> None:
     logits = torch.tensor([0.1, 0.5, 0.3, 0.1]).log()
     random = torch.Generator().manual_seed(0)

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from zipper.model.generate import SamplingOptions, collect, generate
+from zipper.model.sampling import constrain
 from zipper.model.session import Session
 from zipper.model.streams import Stream, pack
 
@@ -78,3 +79,24 @@ def test_without_places_a_forward_keeps_a_steady_pace(make_model, make_sequence)
     tracked, rotary = make_model("tracked"), make_model("rotary")
     streams = pack([make_sequence(("speech", 9), ("text", 6))])
     torch.testing.assert_close(tracked(*streams).text_logits, rotary(*streams).text_logits)
+
+
+def test_a_segment_ends_only_after_its_place() -> None:
+    options, logits = SamplingOptions(end_after=1.0), torch.zeros(5)
+    assert constrain(logits, [], options, 3, 4, place=0.9)[4] == -torch.inf
+    assert constrain(logits, [], options, 3, 4, place=1.0)[4] == 0
+    assert constrain(logits, [], options, 3, 4, place=None)[4] == 0  # not tracked
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+def test_what_was_not_looked_at_is_not_left_out(make_model, make_sequence, beams) -> None:
+    model = make_model("tracked")
+    with torch.no_grad():
+        model.text.embedding.weight[model.config.text.end_id] *= 20  # a model in a hurry to end, or never to
+    (given,) = make_sequence(("speech", 12))
+    early = [collect(generate(model, [given], ["text"], SamplingOptions(max_tokens=9, beams=beams, end_after=after)))
+             for after in (0.0, 60.0)]  # fmt: skip
+    lengths = [len(generated.segments[0].ids) for generated in early]
+    assert lengths[1] == 9 and early[1].stop_reasons == ("limit",)
+    assert model.config.text.end_id not in early[1].segments[0].ids
+    assert lengths[0] < 9 and early[0].stop_reasons == ("end",)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import torch
 from torch import Tensor
@@ -43,14 +44,17 @@ def beam_search(
     prediction: Prediction,
     options: SamplingOptions,
     stop: Callable[[], bool],
-) -> Hypothesis:
-    """The best line by log-probability per token; without the end token when a limit or `stop` cut it.
+) -> Iterator[tuple[Hypothesis, int]]:
+    """A line and how many of its first tokens are settled, after each step that settles more of them.
 
-    `prediction` is what the session predicts for the first token. The session itself reads nothing.
+    Settled are tokens that all lines share. The last line is the best by log-probability per token, all settled;
+    it has no end token when a limit or `stop` cut it. `prediction` is what the session predicts for the first token.
+    The session itself reads nothing.
     """
     tower = session.model.config.tower(modality)
     live, finished = [_Beam(Hypothesis(), 0)], list[Hypothesis]()
     branch: Session | None = None
+    settled = 0
     for count in range(1, options.max_tokens + 1):
         candidates = _extend(live, prediction, options, tower.begin_id, tower.end_id)
         ended = [c.hypothesis for c in candidates[: options.beams] if c.hypothesis.ids[-1] == tower.end_id]
@@ -58,11 +62,22 @@ def beam_search(
         live = [c for c in candidates if c.hypothesis.ids[-1] != tower.end_id][: options.beams]
         if not live or len(finished) >= options.beams or count == options.max_tokens or stop():
             break
+        common = _common([*finished, *(beam.hypothesis for beam in live)])
+        if common > settled:
+            settled = common
+            yield live[0].hypothesis, settled
         rows = torch.tensor([beam.row for beam in live], device=prediction.logits.device)
         branch = (session if branch is None else branch).branch(modality, rows)
         prediction = branch.feed(modality, torch.tensor([[beam.hypothesis.ids[-1]] for beam in live]))
         live = [_Beam(beam.hypothesis, row) for row, beam in enumerate(live)]
-    return max(finished or [beam.hypothesis for beam in live], key=lambda line: line.mean)
+    best = max(finished or [beam.hypothesis for beam in live], key=lambda line: line.mean)
+    yield best, len(best.ids)
+
+
+def _common(lines: Sequence[Hypothesis]) -> int:
+    """How many first tokens all lines share."""
+    columns = zip(*(line.ids for line in lines), strict=False)
+    return sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
 
 
 def _extend(
@@ -73,7 +88,8 @@ def _extend(
     probabilities = logits.softmax(dim=-1)
     totals = []
     for beam in live:
-        allowed = constrain(logits[beam.row], beam.hypothesis.ids, options, begin_id, end_id)
+        place = None if prediction.place is None else float(prediction.place[beam.row])
+        allowed = constrain(logits[beam.row], beam.hypothesis.ids, options, begin_id, end_id, place)
         totals.append(beam.hypothesis.score + allowed.log_softmax(dim=-1))
     scores = torch.stack(totals)  # (live, V)
     best = scores.flatten().topk(min(2 * options.beams, scores.numel()))

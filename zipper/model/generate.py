@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from zipper.errors import OptionError
-from zipper.model.beam import beam_search
+from zipper.model.beam import Hypothesis, beam_search
 from zipper.model.config import MODALITIES, Modality
 from zipper.model.sampling import SamplingOptions, choose, constrain
 from zipper.model.session import Prediction, Session
@@ -149,7 +149,9 @@ def _samples(
     history: list[int] = []
     while not cancelled():
         logits = prediction.logits[0].cpu()
-        token = choose(constrain(logits, history, options, tower.begin_id, tower.end_id), options, random)
+        place = None if prediction.place is None else float(prediction.place[0])
+        allowed = constrain(logits, history, options, tower.begin_id, tower.end_id, place)
+        token = choose(allowed, options, random)
         history.append(token)
         reason = _stop_reason(token == tower.end_id, len(history), options, started)
         rows = prediction.attention
@@ -168,22 +170,29 @@ def _beams(
     started: float,
     cancelled: Callable[[], bool],
 ) -> Iterator[Step]:
-    """Tokens of the best line of a beam search, all at its end. The session has read none of them."""
+    """Tokens of the best line of a beam search, as they settle. The session has read none of them."""
 
     def late() -> bool:
         return options.deadline_seconds is not None and time.monotonic() - started >= options.deadline_seconds
 
-    line = beam_search(session, modality, prediction, options, lambda: cancelled() or late())
-    if cancelled():
-        return
+    given = 0
+    lines = beam_search(session, modality, prediction, options, lambda: cancelled() or late())
+    for line, settled in lines:
+        if cancelled():
+            return
+        # The last token waits for the end of the search, which alone knows the reason to stop.
+        yield from _steps(modality, line, given, settled - 1)
+        given = max(given, settled - 1)
     ended = line.ids[-1] == session.model.config.tower(modality).end_id
-    reason = _stop_reason(ended, len(line.ids), options, started)
-    for place, (token, probability) in enumerate(zip(line.ids, line.probabilities, strict=True)):
+    last = next(_steps(modality, line, given, given + 1))
+    yield replace(last, stop_reason=_stop_reason(ended, len(line.ids), options, started))
+
+
+def _steps(modality: Modality, line: Hypothesis, start: int, stop: int) -> Iterator[Step]:
+    """Tokens start .. stop - 1 of a line."""
+    for place in range(start, stop):
         rows = line.attention[place]
-        final = place == len(line.ids) - 1
-        yield Step(
-            modality, token, probability, None if rows is None else rows.cpu(), reason if final else None
-        )
+        yield Step(modality, line.ids[place], line.probabilities[place], None if rows is None else rows.cpu())
 
 
 def _stop_reason(ended: bool, count: int, options: SamplingOptions, started: float) -> StopReason | None:

@@ -21,6 +21,7 @@ class SamplingOptions:
     repetition_penalty (1 changes nothing) and no cycle of up to repetition_window tokens may come more
     than max_repeats times in a row (0 allows any). max_tokens and min_tokens count the end token.
     beams: above 1 searches instead of sampling. deadline_seconds: from the start of the generation.
+    end_after: seconds of the source that the tracked place must have reached before the segment may end.
     """
 
     temperature: float = 0.0
@@ -34,6 +35,7 @@ class SamplingOptions:
     beams: int = 1
     seed: int = 0
     deadline_seconds: float | None = None
+    end_after: float = 0.0
 
     def __post_init__(self) -> None:
         _require(0 <= self.temperature < math.inf, "temperature must be 0 or more")
@@ -50,6 +52,7 @@ class SamplingOptions:
         _require(
             self.deadline_seconds is None or self.deadline_seconds > 0, "deadline_seconds must be positive"
         )
+        _require(0 <= self.end_after < math.inf, "end_after must be 0 or more")
 
 
 def _require(condition: bool, message: str) -> None:
@@ -58,12 +61,20 @@ def _require(condition: bool, message: str) -> None:
 
 
 def constrain(
-    logits: Tensor, history: Sequence[int], options: SamplingOptions, begin_id: int, end_id: int
+    logits: Tensor,
+    history: Sequence[int],
+    options: SamplingOptions,
+    begin_id: int,
+    end_id: int,
+    place: float | None = None,
 ) -> Tensor:
-    """Logits (V,) with what may not come now at -inf and recent tokens made less likely; a new tensor."""
+    """Logits (V,) with what may not come now at -inf and recent tokens made less likely; a new tensor.
+
+    place: seconds of the source that the generation has reached, None where it is not tracked.
+    """
     logits = logits.clone()
     logits[begin_id] = -math.inf
-    if len(history) + 1 < options.min_tokens:
+    if len(history) + 1 < options.min_tokens or (place is not None and place < options.end_after):
         logits[end_id] = -math.inf
     if options.repetition_window and history:
         recent = torch.tensor(sorted(set(history[-options.repetition_window :])))

@@ -25,11 +25,13 @@ TRACKING_BACK: dict[Modality, float] = {"text": 0.2, "speech": 0.0}
 class Prediction:
     """What follows the last token fed.
 
-    logits (B, V) float32; attention (Z, B, H, S) float32 of that token, None where it sees nothing.
+    logits (B, V) float32; attention (Z, B, H, S) float32 of that token, None where it sees nothing;
+    place (B, 1) seconds of the source where it was found, None without tracked positions.
     """
 
     logits: Tensor
     attention: Tensor | None
+    place: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class Session:
             h = tower.run(h, self._blocks(modality), tower.config.depth, turn, cache)
         else:
             h = tower.run(h, 0, tower.config.depth, turn, cache)
-        return Prediction(tower.logits(h[:, -1]).float(), attention)
+        return Prediction(tower.logits(h[:, -1]).float(), attention, self._place if self.fused else None)
 
     def branch(self, modality: Modality, rows: Tensor) -> Session:
         """A session that continues this one's rows, (B',) int64, in the segment of `modality`.

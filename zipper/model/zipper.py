@@ -6,7 +6,7 @@ Shapes: B batch, T tokens of one modality, V its vocabulary, H zip heads.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -36,11 +36,17 @@ class ZipAttention:
 
 @dataclass(frozen=True)
 class ZipperOutput:
-    """Logits (B, T, V) of each modality asked for and, when captured, attention per zip point."""
+    """Logits (B, T, V) of each modality asked for and, when captured, attention per zip point.
+
+    sources: the hidden states (B, T, C) that the last zip point read, of the modalities that were seen there.
+    finals: the hidden states (B, T, C) after the last block, of the modalities that have logits.
+    """
 
     text_logits: Tensor | None
     speech_logits: Tensor | None
     attention: tuple[ZipAttention, ...] = ()
+    sources: Mapping[Modality, Tensor] = field(default_factory=dict)
+    finals: Mapping[Modality, Tensor] = field(default_factory=dict)
 
 
 class ZipperModel(nn.Module):
@@ -112,18 +118,21 @@ class ZipperModel(nn.Module):
         state = {m: self.zips.input(m, self.tower(m).embed(streams[m].ids)) for m in running}
         turns = {m: self.tower(m).rotation(0, streams[m].ids.shape[1]) for m in running}
         attention: list[ZipAttention] = []
+        sources: dict[Modality, Tensor] = {}
         for point in range(self.config.zip_points):
             for m in running:
                 step = self.config.interval(m)
                 state[m] = self.tower(m).run(state[m], point * step, (point + 1) * step, turns[m])
             last = point == self.config.zip_points - 1
             receiving = [m for m in running if m in sights and (m in targets or not last)]
+            sources = {other(m): state[other(m)] for m in receiving}
             weights = self._zip(point, state, {m: sights[m] for m in receiving}, scale)
             if capture:
                 gates = self._gates(point, scale)
                 attention.append(ZipAttention(weights.get("text"), weights.get("speech"), gates))
-        logits = {m: self._finish(m, state[m], turns[m]) for m in running if m in targets}
-        return ZipperOutput(logits.get("text"), logits.get("speech"), tuple(attention))
+        finals = {m: self._finish(m, state[m], turns[m]) for m in running if m in targets}
+        logits = {m: self.tower(m).logits(h) for m, h in finals.items()}
+        return ZipperOutput(logits.get("text"), logits.get("speech"), tuple(attention), sources, finals)
 
     def _zip(
         self, point: int, state: dict[Modality, Tensor], sights: Mapping[Modality, Sight], scale: GateScale
@@ -153,7 +162,7 @@ class ZipperModel(nn.Module):
         return sights
 
     def _finish(self, modality: Modality, h: Tensor, turn: Rotation) -> Tensor:
-        """The blocks after the last zip point, and the softmax layer."""
+        """The blocks after the last zip point."""
         tower = self.tower(modality)
         first = self.config.zip_points * self.config.interval(modality)
-        return tower.logits(tower.run(h, first, tower.config.depth, turn))
+        return tower.run(h, first, tower.config.depth, turn)

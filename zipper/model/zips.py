@@ -22,21 +22,24 @@ SHORTEST_PERIOD = 0.5  # seconds; the fastest rotary pair turns once in this tim
 LONGEST_PERIOD = 60.0  # seconds; the slowest pair, longer than any segment, is close to no position
 
 Memory = tuple[Tensor, Tensor]
+Factors = tuple[float, float]  # on the gates of attention and feed-forward
 
 
 @dataclass(frozen=True)
 class GateScale:
     """Factors on the gates of each zip point: 1 as trained, 0 unzipped.
 
-    `text` scales the gates into the text tower, `speech` those into the speech tower.
+    `text` scales the gates into the text tower, `speech` those into the speech tower; for each zip point one
+    factor on both of its gates, or one on attention and one on feed-forward.
     """
 
-    text: tuple[float, ...]
-    speech: tuple[float, ...]
+    text: tuple[float | Factors, ...]
+    speech: tuple[float | Factors, ...]
 
-    def into(self, modality: Modality) -> tuple[float, ...]:
-        """Factors on the gates into a modality's tower, one per zip point."""
-        return self.text if modality == "text" else self.speech
+    def into(self, modality: Modality) -> tuple[Factors, ...]:
+        """Factors on attention and feed-forward into a modality's tower, one pair per zip point."""
+        factors = self.text if modality == "text" else self.speech
+        return tuple(f if isinstance(f, tuple) else (f, f) for f in factors)
 
 
 def resolve_gate_scale(scale: GateScale | float | None, points: int) -> GateScale:
@@ -45,9 +48,12 @@ def resolve_gate_scale(scale: GateScale | float | None, points: int) -> GateScal
         scale = 1.0
     if not isinstance(scale, GateScale):
         scale = GateScale((float(scale),) * points, (float(scale),) * points)
-    for factors in (scale.text, scale.speech):
-        if len(factors) != points or not all(map(math.isfinite, factors)):
-            raise OptionError(f"A gate scale needs {points} finite factors per direction, one per zip point.")
+    for modality in MODALITIES:
+        pairs = scale.into(modality)
+        if len(pairs) != points or not all(len(p) == 2 and all(map(math.isfinite, p)) for p in pairs):
+            raise OptionError(
+                f"A gate scale needs {points} finite factors, or pairs of them, per direction: one per zip point."
+            )
     return scale
 
 
@@ -168,11 +174,12 @@ class ZipBlock(nn.Module):
         """Keys and values of a source tower's hidden states (B, S, E), (B, H, S, D) each."""
         return self.attention.memory(self.project(source), turn)
 
-    def gates(self, scale: float) -> Tensor:
+    def gates(self, scale: Factors) -> Tensor:
         """Factors on attention and feed-forward, tanh of the learned gates times scale; (2,)."""
-        return torch.stack((self.attention_gate, self.ff_gate)).tanh() * scale
+        attention, ff = scale
+        return torch.stack((self.attention_gate.tanh() * attention, self.ff_gate.tanh() * ff))
 
-    def forward(self, m: Tensor, memory: Memory, sight: Sight, scale: float) -> tuple[Tensor, Tensor]:
+    def forward(self, m: Tensor, memory: Memory, sight: Sight, scale: Factors) -> tuple[Tensor, Tensor]:
         """Hidden states (B, T, C) -> the same shape, unchanged in rows that see nothing, and weights."""
         attention_gate, ff_gate = self.gates(scale).unbind()
         attended, weights = self.attention(self.attention_norm(m), memory, sight)

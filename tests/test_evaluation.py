@@ -188,7 +188,7 @@ def test_only_words_recognised_correctly_are_timed() -> None:
     assert (errors.words, errors.mean_ms, errors.median_ms, errors.within_80_ms) == (2, 55.0, 60.0, 50.0)
     assert (errors.bias_start_ms, errors.bias_end_ms) == (60.0, -50.0)
     assert match_words(true, []) == []
-    with pytest.raises(ValueError, match="No word"):
+    with pytest.raises(DataError, match="No word was recognised right"):
         time_errors([])
 
 

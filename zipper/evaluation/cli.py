@@ -72,7 +72,9 @@ def build_parser() -> argparse.ArgumentParser:
         commands, "align", run_align, "MANIFEST", "errors of word times where true ones are known"
     )
     align.add_argument(
-        "--choose-heads", type=Path, help="choose heads on this manifest first, and write them here"
+        "--choose-heads",
+        type=Path,
+        help="choose heads on every other recording, write them here, and measure on the rest",
     )
     text = _command(commands, "text", run_text, "FILE", "perplexity of the text tower, alone and fused")
     text.add_argument("--tower", type=Path, help="folder of the text tower from before the fusion")
@@ -116,10 +118,13 @@ def run_oracle(args: argparse.Namespace) -> Report:
 
 
 def run_align(args: argparse.Namespace) -> Report:
-    """Errors of word times; with --choose-heads, first the choice of the heads that give them."""
+    """Errors of word times; with --choose-heads, first the choice of the heads, on recordings of its own."""
     zipper, recordings = load_zipper(args), read_recordings(args.input, args.limit)
     if args.choose_heads:
-        zipper.heads = tuple(choose(zipper, recordings))
+        if len(recordings) < 2:
+            raise ZipperError("Choosing heads needs at least two recordings: some to choose on, some to measure.")
+        chosen_on, recordings = recordings[1::2], recordings[::2]
+        zipper.heads = tuple(choose(zipper, chosen_on))
         save_heads(zipper.heads, args.choose_heads)
     heads = [asdict(head) for head in zipper.heads]
     if heads:

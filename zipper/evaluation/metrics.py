@@ -9,6 +9,7 @@ import numpy as np
 from whisper_normalizer.english import EnglishTextNormalizer
 
 from zipper.align.words import WordTime
+from zipper.errors import DataError
 
 WORST = 5
 CLOSE_SECONDS = 0.08  # s, the project's bound on the median error of word times
@@ -100,9 +101,9 @@ def match_words(true: Sequence[WordTime], found: Sequence[WordTime]) -> list[tup
 
 
 def time_errors(pairs: Sequence[tuple[WordTime, WordTime]]) -> TimeErrors:
-    """Errors of pairs (true, found); ValueError without any."""
+    """Errors of pairs (true, found); DataError without any."""
     if not pairs:
-        raise ValueError("No word was matched, so its time cannot be judged.")
+        raise DataError("No word was recognised right, so there are no times to judge: give more recordings.")
     signed = 1000 * np.array([(f.start - t.start, f.end - t.end) for t, f in pairs])  # (words, 2) ms
     absolute = np.abs(signed)
     bias = np.median(signed, axis=0)

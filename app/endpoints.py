@@ -1,0 +1,166 @@
+"""Named endpoints for programs: `gradio_client`, curl, MCP. The README shows each with an example that is tested."""
+
+import functools
+import io
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from app.errors import guarded
+from app.sound import to_file, to_wav
+from app.state import MODEL
+from zipper import Zipper, decoding, limits
+from zipper.errors import AudioError, OptionError
+from zipper.export import export
+from zipper.results import Attention, Speech, Token, Transcript
+
+LARGEST_SEED = 2**53 - 1  # JavaScript and JSON readers keep whole numbers exact up to here
+
+
+class Endpoints:
+    """The functions behind the endpoints, around one model; each holds nothing between calls."""
+
+    def __init__(self, model: Zipper) -> None:
+        self.model = model
+
+    def transcribe(self, recording: str | None, beams: int = decoding.BEAMS, gates: float = 1.0) -> dict[str, Any]:
+        """Read a recording: its text, and each word with start and end in seconds and a confidence from 0 to 1."""
+        result = self.model.transcribe(_given(recording), beams=beams, gate_scale=gates)
+        return {**json.loads(export(result, "json")), "complete": result.complete}
+
+    def synthesize(
+        self, text: str, voice: str | None = None, seed: int = 0, temperature: float = decoding.SPEECH_TEMPERATURE,
+        gates: float = 1.0,
+    ) -> tuple[str, dict[str, Any]]:  # fmt: skip
+        """Speak a text: a WAV file, and when each word is spoken. The same text, voice and seed give the same sound."""
+        speech = self.model.synthesize(text, voice or None, seed, temperature=temperature, gate_scale=gates)
+        said = {**json.loads(export(speech, "json")), "voice": speech.voice, "seed": speech.seed}
+        return to_wav(speech.samples, speech.sample_rate, "speech.wav"), said
+
+    def attention(
+        self, recording: str | None, text: str = "", voice: str | None = None, seed: int = 0
+    ) -> tuple[dict[str, Any], str]:
+        """Where the model looked, for a recording that it reads or, without one, a text that it speaks.
+
+        Returns both token lists with times, gates and alignment heads; and an NPZ file with the softmax weights
+        (zip points, heads, text tokens, speech tokens), one array `weights_N` for each passage N.
+        """
+        result: Transcript | Speech
+        if recording:
+            result = self.model.transcribe(recording)
+        elif text.strip():
+            result = self.model.synthesize(text, voice or None, seed)
+        else:
+            raise OptionError("Give either a recording to read or a text to speak.")
+        maps = [passage.attention for passage in result.passages]
+        return self._described(result, maps), _npz(maps)
+
+    def complete(
+        self, text: str, tokens: int = 60, seed: int = 0, temperature: float = decoding.COMPLETION_TEMPERATURE
+    ) -> str:
+        """Continue a text by the text tower alone, as it was before the fusion; returns only what follows."""
+        return self.model.complete(text, max_tokens=tokens, seed=seed, temperature=temperature)
+
+    def voices(self) -> list[str]:
+        """Names that /synthesize takes as voice; the first is the default."""
+        return self.model.voices
+
+    def _described(self, result: Transcript | Speech, maps: list[Attention]) -> dict[str, Any]:
+        direction = maps[0].direction
+        heads = [
+            {"zip_point": head.zip_point, "head": head.head, "score": round(head.score, 4)}
+            for head in self.model.heads
+            if head.direction == direction
+        ]
+        passages = [
+            {
+                "text": passage.text, "start": round(passage.start, 3), "end": round(passage.end, 3),
+                "shape": list(passage.attention.weights.shape),
+                "text_tokens": _tokens(passage.attention.text_tokens),
+                "speech_tokens": _tokens(passage.attention.speech_tokens),
+            }
+            for passage in result.passages
+        ]  # fmt: skip
+        gates = [{"attention": round(float(a), 4), "feed_forward": round(float(f), 4)} for a, f in maps[0].gates]
+        return {
+            "text": result.text, "direction": direction, "gates": gates, "alignment_heads": heads, "passages": passages,
+        }  # fmt: skip
+
+
+def add(model: Zipper) -> None:
+    """Put the endpoints on the page that is being built, without anything to see."""
+    run = Endpoints(model)
+    heat = functools.partial(_number, label="The temperature", low=0, high=2)
+    label = "The number of beams: 1 is greedy, more search for the likeliest text"
+    beams = _number(decoding.BEAMS, label, 1, limits.MAX_BEAMS, 0)
+    gates = functools.partial(_number, 1.0, "The factor on the gates: 1 as trained, 0 unzipped", 0, 1)
+    seed = functools.partial(_number, 0, "The seed", 0, LARGEST_SEED, 0)
+    tokens = _number(60, "The number of tokens", 1, limits.MAX_COMPLETION_TOKENS, 0)
+
+    def recording() -> gr.Audio:
+        label = f"Recording, at most {limits.MAX_AUDIO_SECONDS:g} s and {limits.MAX_UPLOAD_BYTES / 1000**2:g} MB"
+        return gr.Audio(type="filepath", label=label, visible=False)
+
+    def text() -> gr.Textbox:
+        return gr.Textbox("", label=f"Text, at most {limits.MAX_TEXT_CHARACTERS:,} characters", visible=False)
+
+    def voice() -> gr.Textbox:
+        return gr.Textbox(model.voices[0], label=f"Voice: {', '.join(model.voices)}", visible=False)
+
+    def answer() -> gr.JSON:
+        return gr.JSON(label="Answer", visible=False)
+
+    speech_options = [text(), voice(), seed(), heat(decoding.SPEECH_TEMPERATURE), gates()]
+    text_options = [text(), tokens, seed(), heat(decoding.COMPLETION_TEMPERATURE)]
+    _endpoint(run.transcribe, [recording(), beams, gates()], [answer()])
+    _endpoint(run.synthesize, speech_options, [gr.File(label="WAV", visible=False), answer()])
+    _endpoint(run.attention, [recording(), text(), voice(), seed()], [answer(), gr.File(label="NPZ", visible=False)])
+    _endpoint(run.complete, text_options, [gr.Textbox(label="Continuation", visible=False)])
+    _endpoint(run.voices, [], [answer()], light=True)
+
+
+def _endpoint(
+    function: Callable[..., Any], inputs: Sequence[gr.components.Component], outputs: Sequence[gr.components.Component],
+    light: bool = False,
+) -> None:  # fmt: skip
+    waiting = {"queue": False} if light else MODEL
+    gr.Button(visible=False).click(
+        guarded(function), inputs, outputs, api_name=function.__name__, show_progress="hidden", **waiting
+    )
+
+
+def _number(value: float, label: str, low: float, high: float, precision: int | None = None) -> gr.Number:
+    """A number that answers anything else with a sentence, and nothing with what it stands at."""
+    number = gr.Number(value, label=label, minimum=low, maximum=high, precision=precision, visible=False)
+    usual = number.preprocess
+
+    def preprocess(payload: Any) -> float | int | None:
+        given = value if payload is None else payload
+        if isinstance(given, bool) or not isinstance(given, int | float) or not low <= given <= high:
+            subject = label.partition(":")[0]
+            raise gr.Error(f"{subject} must be a number from {low:g} to {high:,}.", print_exception=False)
+        return usual(given)
+
+    # On the object, as Gradio writes a stub file beside every class of components
+    number.preprocess = preprocess  # type: ignore[method-assign]
+    return number
+
+
+def _given(recording: str | None) -> str:
+    if not recording:
+        raise AudioError("There is no recording.")
+    return recording
+
+
+def _tokens(tokens: Sequence[Token]) -> list[dict[str, Any]]:
+    return [{"text": t.text, "start": round(t.start, 3), "end": round(t.end, 3)} for t in tokens]
+
+
+def _npz(maps: Sequence[Attention]) -> str:
+    buffer = io.BytesIO()
+    arrays: dict[str, Any] = {f"weights_{number}": found.weights for number, found in enumerate(maps)}
+    np.savez_compressed(buffer, **arrays)
+    return to_file(buffer.getvalue(), "attention.npz")

@@ -1,0 +1,261 @@
+"""The attention map that is shown, as files: a picture for a paper (PNG, SVG) and its numbers (CSV, NPZ, JSON)."""
+
+import csv
+import io
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.text import Text
+
+from app.mel import mel_strip
+from app.payload import PEAKS, Selection, alignment_heads, mapped, select, shown_matrix, waveform_peaks
+from app.state import Shown
+from zipper.align.dtw import dtw_path
+from zipper.align.heads import AlignmentHead
+from zipper.align.words import decode_pieces, mean_weights
+from zipper.errors import OptionError
+from zipper.export import export
+from zipper.files import save
+from zipper.rates import TOKEN_RATE
+from zipper.results import Attention, Passage, Token
+
+QUESTIONS = {
+    "text_from_speech": "where each text token looks in the speech",
+    "speech_from_text": "where each speech token looks in the text",
+}
+# As on the page (heatmap/colours.js): lightness falls evenly from paper to the largest weight
+STOPS = "#fbfcf9 #d1e9d3 #99d7bb #6ac0b0 #35a8a8 #008ba9 #1c6ba3 #294c92 #312c7b #261758 #190537"
+COLOURS = LinearSegmentedColormap.from_list("zipper", STOPS.split())
+PATH, BOUNDARY = "#d9480f", "#6b7280"
+DPI = 200  # dots an inch of the PNG
+ROW_INCHES = 0.17  # one text token, so that its label stands at 8 points
+TALLEST_INCHES = 24.0  # of the map; more rows get smaller labels
+SECOND_INCHES = 1.1  # one second of speech
+NARROWEST_INCHES, WIDEST_INCHES = 5.0, 14.0  # of the map
+STRIP_INCHES = 0.45  # the waveform, and the mel strip
+MARGIN_INCHES = 2.2  # labels, legend and titles beside the map
+WORD_INCHES = 0.16  # least distance of two word labels above the map
+
+# matplotlib shares its font and glyph caches between figures and makes no promise about threads
+_DRAWING = threading.Lock()
+
+
+class ShownMap(NamedTuple):
+    """One matrix (T text, T speech) out of a result, what it is called, and the passage it belongs to."""
+
+    passage: Passage
+    selection: Selection
+    matrix: npt.NDArray[np.float32]
+    name: str
+
+    @property
+    def attention(self) -> Attention:
+        """The attention that the matrix was taken from."""
+        return self.passage.attention
+
+
+def export_map(shown: Shown, selection: Mapping[str, Any], heads: Sequence[AlignmentHead], folder: Path) -> list[str]:
+    """Write the matrix that is shown into a folder: paths of a PNG, an SVG, a CSV, an NPZ and the words as JSON.
+
+    selection: as it comes from a page (see `payload.select`); nothing in it is trusted. OptionError for a result
+    without a map.
+    """
+    found = shown_map(shown, selection, heads)
+    stem = file_stem(found)
+    with _DRAWING:
+        figure = draw(shown, found, heads)
+        pictures = {f"{stem}.{kind}": _rendered(figure, kind) for kind in ("png", "svg")}
+    files = {
+        **pictures,
+        f"{stem}.csv": matrix_csv(found).encode("utf-8"),
+        f"{stem}.npz": matrix_npz(found),
+        f"{stem.split('-')[0]}-words.json": export(shown.result, "json").encode("utf-8"),
+    }
+    return [str(save(folder / name, data)) for name, data in files.items()]
+
+
+def shown_map(shown: Shown, selection: Mapping[str, Any], heads: Sequence[AlignmentHead]) -> ShownMap:
+    """The matrix that a page's selection means; OptionError for a result without one."""
+    passages = mapped(shown)
+    if not passages:
+        raise OptionError("There is no attention map to export here: only one modality was used.")
+    chosen = select(selection, passages)
+    passage = passages[chosen.passage]
+    return ShownMap(passage, chosen, *shown_matrix(passage.attention, heads, chosen))
+
+
+def file_stem(found: ShownMap) -> str:
+    """A file name of ours, such as "recognition-zip3-head2"."""
+    chosen = found.selection
+    task = "recognition" if found.attention.direction == "text_from_speech" else "synthesis"
+    views = {
+        "head": f"zip{chosen.point + 1}-head{chosen.head + 1}",
+        "point": f"zip{chosen.point + 1}-mean",
+        "alignment": "alignment-heads",
+        "mean": "all-heads",
+    }
+    passage = f"-passage{chosen.passage + 1}" if chosen.passage else ""
+    return f"{task}-{views[chosen.view]}{passage}"
+
+
+def draw(shown: Shown, found: ShownMap, heads: Sequence[AlignmentHead]) -> Figure:
+    """The figure: the map with tokens, words and path, a legend, and the sound beneath."""
+    rows, columns = found.matrix.shape
+    width = float(np.clip(columns / TOKEN_RATE * SECOND_INCHES, NARROWEST_INCHES, WIDEST_INCHES))
+    height = min(max(rows, 6) * ROW_INCHES, TALLEST_INCHES)
+    size = (width + MARGIN_INCHES, height + 2 * STRIP_INCHES + MARGIN_INCHES)
+    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(h_pad=0.03, w_pad=0.05, hspace=0.0))
+    grid = figure.add_gridspec(3, 1, height_ratios=(height, STRIP_INCHES, STRIP_INCHES))
+    axes = figure.add_subplot(grid[0])
+    wave = figure.add_subplot(grid[1], sharex=axes)
+    mel = figure.add_subplot(grid[2], sharex=axes)
+    _draw_map(figure, axes, found, heads, 72 * 0.8 * height / max(rows, 6))
+    _draw_words(axes, found.passage.words, width)
+    _draw_sound(wave, mel, shown, found.passage)
+    mel.set_xlabel("seconds")
+    _titles(figure, shown, found)
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)  # people's text may well hold dollar signs
+    return figure
+
+
+def _draw_map(figure: Figure, axes: Axes, found: ShownMap, heads: Sequence[AlignmentHead], font_size: float) -> None:
+    attention = found.attention
+    rows, columns = found.matrix.shape
+    start, end = _span(found.passage)
+    top = max(float(found.matrix.max()), 1e-6)
+    image = axes.imshow(
+        found.matrix, cmap=COLOURS, vmin=0.0, vmax=top, aspect="auto", interpolation="none",
+        extent=(start, end, rows - 0.5, -0.5),
+    )  # fmt: skip
+    axes.set_yticks(range(rows), [readable(t.text) for t in attention.text_tokens], fontsize=min(8.0, font_size))
+    axes.set_ylabel("text tokens")
+    axes.tick_params(labelbottom=False)
+    opens = [i for i, token in enumerate(attention.text_tokens) if i and opens_word(token)]
+    axes.hlines([i - 0.5 for i in opens], start, end, colors=BOUNDARY, linewidths=0.4, linestyles="dotted")
+    text, speech = dtw_path(-mean_weights(attention.weights, alignment_heads(attention, heads), rows))
+    axes.plot(start + (speech + 0.5) / TOKEN_RATE, text, color=PATH, linewidth=0.9, label="alignment path")
+    axes.legend(loc="upper right", fontsize=7, framealpha=0.85, borderpad=0.3)
+    share = found.selection.normalise == "row maximum"
+    bar = figure.colorbar(image, ax=axes, fraction=0.03, pad=0.01, aspect=36)
+    bar.set_label("share of the row's largest weight" if share else "attention weight (softmax)", fontsize=8)
+    bar.ax.tick_params(labelsize=7)
+
+
+def _draw_words(axes: Axes, words: Sequence[Any], width: float) -> None:
+    """Dotted lines where words begin and end, and the words above the map where there is room."""
+    low, high = axes.get_xlim()
+    marks = sorted({time for word in words for time in (word.start, word.end)})
+    axes.vlines(marks, *axes.get_ylim(), colors=BOUNDARY, linewidths=0.6, linestyles="dotted")
+    last = -np.inf
+    for word in words:
+        middle = (word.start + word.end) / 2
+        place = (middle - low) / max(high - low, 1e-6) * width
+        if place - last < WORD_INCHES:
+            continue
+        last = place
+        axes.annotate(
+            word.text, (middle, 1.0), (0, 3), xycoords=("data", "axes fraction"), textcoords="offset points",
+            rotation=40, rotation_mode="anchor", ha="left", va="bottom", fontsize=8,
+        )  # fmt: skip
+
+
+def _draw_sound(wave: Axes, mel: Axes, shown: Shown, passage: Passage) -> None:
+    """Waveform and mel strip of the passage, on the map's axis of seconds."""
+    rate = shown.sample_rate
+    heard = shown.samples[round(passage.start * rate) : round(passage.end * rate)]
+    peaks = waveform_peaks(heard, rate)
+    times = passage.start + (np.arange(len(peaks)) + 0.5) / PEAKS
+    wave.fill_between(times, peaks[:, 0] / 127, peaks[:, 1] / 127, color="0.3", linewidth=0)
+    wave.set_ylim(-1, 1)
+    wave.set_ylabel("wave", fontsize=8, rotation=0, ha="right", va="center")
+    bands = mel_strip(heard, rate)
+    if bands.size:
+        extent = (passage.start, passage.start + len(heard) / rate, 0, 1)
+        mel.imshow(bands, cmap="gray_r", aspect="auto", origin="lower", extent=extent, interpolation="bilinear")
+    mel.set_ylabel("mel", fontsize=8, rotation=0, ha="right", va="center")
+    wave.tick_params(labelbottom=False, bottom=False)
+    mel.set_xlim(*_span(passage))
+    for axes in (wave, mel):
+        axes.set_yticks([])
+
+
+def _titles(figure: Figure, shown: Shown, found: ShownMap) -> None:
+    """What is shown, which heads, and how far their gates are open."""
+    chosen, passages = found.selection, len(shown.result.passages)
+    details = [found.name[0].upper() + found.name[1:]]
+    if chosen.view in ("head", "point"):
+        attention, feed_forward = found.attention.gates[chosen.point]
+        details.append(f"gates: attention {attention:.2f}, feed-forward {feed_forward:.2f}")
+    if passages > 1:
+        details.append(f"passage {chosen.passage + 1} of {passages}")
+    title = f"{shown.title}: {QUESTIONS[found.attention.direction]}"
+    figure.suptitle(f"{title}\n{'; '.join(details)}", x=0.01, ha="left", fontsize=10)
+
+
+def _span(passage: Passage) -> tuple[float, float]:
+    """First and last second of the map's columns."""
+    return passage.start, passage.start + passage.attention.weights.shape[3] / TOKEN_RATE
+
+
+def _rendered(figure: Figure, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, dpi=DPI, metadata={"Date": None} if kind == "svg" else None)
+    return buffer.getvalue()
+
+
+def matrix_csv(found: ShownMap) -> str:
+    """The matrix as a table: a row for each text token with its times, a column for each speech token's start."""
+    lines = io.StringIO()
+    writer = csv.writer(lines)
+    speech = found.attention.speech_tokens
+    writer.writerow(["token", "start", "end", *(f"{token.start:.2f}" for token in speech)])
+    for token, row in zip(found.attention.text_tokens, found.matrix, strict=True):
+        cells = [_cell(readable(token.text)), f"{token.start:.2f}", f"{token.end:.2f}"]
+        writer.writerow([*cells, *(f"{weight:.5g}" for weight in row)])
+    return lines.getvalue()
+
+
+def matrix_npz(found: ShownMap) -> bytes:
+    """The matrix with its tokens, their times in seconds, the gates and its name, without pickled objects."""
+    attention = found.attention
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        weights=found.matrix,
+        name=np.array(found.name),
+        direction=np.array(attention.direction),
+        gates=attention.gates,
+        text_tokens=np.array([readable(token.text) for token in attention.text_tokens]),
+        text_times=_times(attention.text_tokens),
+        speech_tokens=np.array([int(token.text) for token in attention.speech_tokens], np.int32),
+        speech_times=_times(attention.speech_tokens),
+    )
+    return buffer.getvalue()
+
+
+def readable(piece: str) -> str:
+    """A text piece on one line, without the space that opens it."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in decode_pieces([piece]).strip()) or piece.strip()
+
+
+def opens_word(token: Token) -> bool:
+    """Whether a word begins with this token."""
+    return token.text.startswith(" ")
+
+
+def _times(tokens: Sequence[Token]) -> npt.NDArray[np.float32]:
+    return np.array([(token.start, token.end) for token in tokens], np.float32).reshape(-1, 2)
+
+
+def _cell(text: str) -> str:
+    """A token as spreadsheets may open it: none is taken for a formula."""
+    return f"'{text}" if len(text) > 1 and text[0] in "=+-@" else text

@@ -1,0 +1,212 @@
+"""What a result's attention map needs in the browser, as JSON: packed weights, sound, words, path and gates.
+
+Weights travel as bytes: the square root of each weight's share of its head's maximum, 0..255, so that faint
+weights keep their shape; shares below FAINTEST are 0, which lets deflate make a tenth of the rest. Every array
+is base64 of deflated little-endian numbers. A long recording has many passages, of which one is shown at a time:
+of all of them the page gets the words, of the first one also the picture, and it asks for the others' pictures
+when it comes to them. So the work before a result is shown is that of one passage, however long the recording.
+"""
+
+import base64
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from app.mel import mel_strip
+from app.state import Shown
+from zipper.align.dtw import dtw_path
+from zipper.align.heads import AlignmentHead
+from zipper.align.words import decode_pieces, mean_weights
+from zipper.rates import TOKEN_RATE
+from zipper.results import Attention, Passage, Speech
+
+View = Literal["alignment", "mean", "point", "head"]
+Normalise = Literal["softmax", "row maximum"]
+FAINTEST = 1e-3  # share of a head's maximum
+PEAKS = 100  # pairs of lowest and highest sample a second
+QUIETEST_PEAK = 0.05  # full scale of the waveform strip, at least: silence stays flat
+DEFLATE = 6
+
+
+class Selection(NamedTuple):
+    """Which matrix is shown: of which passage, of which heads, and how its rows are scaled.
+
+    view: mean of the "alignment" heads, "mean" of all heads, of those of one zip "point", or one "head".
+    """
+
+    passage: int = 0
+    view: View = "alignment"
+    point: int = 0
+    head: int = 0
+    normalise: Normalise = "softmax"
+
+
+def select(data: Mapping[str, Any], passages: Sequence[Passage]) -> Selection:
+    """A selection that came from a page: unknown names become the default, indices are clamped."""
+    passage = _index(data.get("passage"), len(passages))
+    points, heads = passages[passage].attention.weights.shape[:2]
+    view: View = _one_of(data.get("view"), get_args(View))
+    normalise: Normalise = _one_of(data.get("normalise"), get_args(Normalise))
+    return Selection(passage, view, _index(data.get("point"), points), _index(data.get("head"), heads), normalise)
+
+
+def shown_matrix(
+    attention: Attention, heads: Sequence[AlignmentHead], selection: Selection
+) -> tuple[npt.NDArray[np.float32], str]:
+    """The weights that a selection shows (T text, T speech), and what they are called."""
+    weights = attention.weights.astype(np.float32)
+    if selection.view == "head":
+        matrix = weights[selection.point, selection.head]
+        name = f"zip point {selection.point + 1}, head {selection.head + 1}"
+    elif selection.view == "point":
+        matrix = weights[selection.point].mean(0)
+        name = f"zip point {selection.point + 1}, mean of {weights.shape[1]} heads"
+    elif selection.view == "alignment":
+        chosen = alignment_heads(attention, heads)
+        matrix = np.mean([weights[head.zip_point, head.head] for head in chosen], axis=0, dtype=np.float32)
+        name = f"mean of {len(chosen)} alignment heads"
+    else:
+        matrix, name = weights.mean((0, 1)), f"mean of all {weights.shape[0] * weights.shape[1]} heads"
+    if selection.normalise == "row maximum":
+        return matrix / np.maximum(matrix.max(1, keepdims=True), 1e-9), f"{name}, each row by its maximum"
+    return matrix, f"{name}, softmax weights"
+
+
+def alignment_heads(attention: Attention, heads: Sequence[AlignmentHead]) -> list[AlignmentHead]:
+    """Those of the map's direction, best first; all its heads, without a score, while none has been chosen."""
+    points, count = attention.weights.shape[:2]
+    chosen = [h for h in heads if h.direction == attention.direction and h.zip_point < points and h.head < count]
+    every = [AlignmentHead(attention.direction, z, h, 0.0) for z in range(points) for h in range(count)]
+    return sorted(chosen, key=lambda head: -head.score) or every
+
+
+def mapped(shown: Shown) -> list[Passage]:
+    """The passages of a result that have a map: none where only one modality was used."""
+    return [passage for passage in shown.result.passages if passage.attention.weights.size]
+
+
+def map_payload(shown: Shown, heads: Sequence[AlignmentHead], audio_url: str | None = None) -> dict[str, Any] | None:
+    """What an AttentionMap draws to begin with, JSON-able; None where only one modality was used.
+
+    heads: the model's alignment heads. audio_url: where a browser loads the sound from. Of the passages, only the
+    first comes with its picture; see `turn_payload`.
+    """
+    passages = mapped(shown)
+    if not passages:
+        return None
+    first = passages[0].attention
+    outlines = [_outline(passage) for passage in passages]
+    return {
+        "result": shown.name,
+        "title": shown.title,
+        "direction": first.direction,
+        "seconds": round(len(shown.samples) / shown.sample_rate, 3),
+        "seconds_per_token": 1 / TOKEN_RATE,
+        "audio": audio_url,
+        "synthesised": isinstance(shown.result, Speech),
+        "heads": [[h.zip_point, h.head, round(h.score, 4)] for h in alignment_heads(first, heads)],
+        "gates": [[round(float(gate), 4) for gate in row] for row in first.gates],
+        "passages": [outlines[0] | _picture(passages[0], shown, heads), *outlines[1:]],
+    }
+
+
+def turn_payload(shown: Shown, heads: Sequence[AlignmentHead], index: object) -> dict[str, Any] | None:
+    """The picture of another passage of a result that is on the page, JSON-able; None where there is no map.
+
+    index: as it comes from the page, clamped.
+    """
+    passages = mapped(shown)
+    if not passages:
+        return None
+    number = _index(index, len(passages))
+    return {"result": shown.name, "turned": number, "picture": _picture(passages[number], shown, heads)}
+
+
+def _outline(passage: Passage) -> dict[str, Any]:
+    """Where a passage lies and what is said in it."""
+    return {
+        "start": round(passage.start, 3),
+        "shape": list(passage.attention.weights.shape),
+        "words": [_timed(w.text, w.start, w.end, w.confidence) for w in passage.words],
+    }
+
+
+def _picture(passage: Passage, shown: Shown, heads: Sequence[AlignmentHead]) -> dict[str, Any]:
+    """What is drawn of a passage, packed."""
+    attention = passage.attention
+    weights, maxima = quantise(attention.weights)
+    rate = shown.sample_rate
+    heard = shown.samples[round(passage.start * rate) : round(passage.end * rate)]
+    mel = mel_strip(heard, rate)
+    return {
+        "weights": packed(weights),
+        "maxima": [round(float(m), 6) for m in maxima.ravel()],
+        "path": packed(np.stack(_path(attention, heads), 1).astype("<u2")),
+        "tokens": [
+            _timed(_readable(token.text), token.start, token.end, index == 0 or token.text.startswith(" "))
+            for index, token in enumerate(attention.text_tokens)
+        ],
+        "codes": [token.text for token in attention.speech_tokens],
+        "peaks": packed(waveform_peaks(heard, rate)),
+        "mel": packed(mel),
+        "mel_shape": list(mel.shape),
+    }
+
+
+def quantise(weights: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
+    """Weights (Z, H, T text, T speech) as bytes of the same shape, and each head's maximum (Z, H).
+
+    A weight is its head's maximum times (byte / 255)².
+    """
+    exact = weights.astype(np.float32)
+    maxima = exact.max((2, 3))
+    share = exact / np.maximum(maxima, 1e-9)[:, :, None, None]
+    share[share < FAINTEST] = 0
+    return np.rint(255 * np.sqrt(share)).astype(np.uint8), maxima
+
+
+def packed(array: npt.NDArray[Any]) -> str:
+    """Base64 of the deflated bytes of an array."""
+    return base64.b64encode(zlib.compress(np.ascontiguousarray(array).tobytes(), DEFLATE)).decode("ascii")
+
+
+def waveform_peaks(samples: npt.NDArray[np.float32], rate: int) -> npt.NDArray[np.int8]:
+    """Lowest and highest sample of each 1/PEAKS s, -127..127 of the loudest: (n, 2)."""
+    width = max(1, rate // PEAKS)
+    count = -(-len(samples) // width)
+    frames = np.zeros((count, width), np.float32)
+    frames.ravel()[: len(samples)] = samples
+    loudest = max(float(np.abs(samples).max(initial=0.0)), QUIETEST_PEAK)
+    pairs = np.stack([frames.min(1, initial=0.0), frames.max(1, initial=0.0)], 1) / loudest
+    return np.rint(127 * pairs).astype(np.int8)
+
+
+def _path(attention: Attention, heads: Sequence[AlignmentHead]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Rows and columns of the warping path that the word times were read from."""
+    chosen = alignment_heads(attention, heads)
+    return dtw_path(-mean_weights(attention.weights, chosen, attention.weights.shape[2]))
+
+
+def _timed(text: str, start: float, end: float, more: float | bool | None) -> list[Any]:
+    return [text, round(start, 3), round(end, 3), round(more, 4) if isinstance(more, float) else more]
+
+
+def _readable(piece: str) -> str:
+    """A piece as text without the space that opens it; the bytes of a split character as they are."""
+    text = decode_pieces([piece]).strip()
+    return piece.strip() if "\ufffd" in text else text
+
+
+def _one_of(value: object, names: Sequence[Any]) -> Any:
+    """A name from a page; the first for anything else."""
+    return value if value in names else names[0]
+
+
+def _index(value: object, count: int) -> int:
+    """A whole number from a page, clamped to 0 .. count - 1."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
+        return 0
+    return int(min(max(value, 0), count - 1))

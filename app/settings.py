@@ -1,0 +1,116 @@
+"""How the app is started: where it listens, how many may wait, and what one request may take."""
+
+import argparse
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from zipper import limits
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = ROOT / "assets" / "examples"  # recordings and texts that the panels offer
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Options of the command line.
+
+    root_path: the path under which a reverse proxy shows the app. mcp: also answer as an MCP server. model: the
+    model folder, None for the one that comes along.
+    """
+
+    host: str = "127.0.0.1"
+    port: int | None = None
+    share: bool = False
+    queue_size: int = limits.MAX_WAITING
+    root_path: str | None = None
+    mcp: bool = False
+    model: Path | None = None
+
+    @classmethod
+    def from_arguments(cls, arguments: Sequence[str] | None = None) -> "Settings":
+        """Read the command line; options that set a limit change :mod:`zipper.limits` for this process."""
+        options = build_parser().parse_args(arguments)
+        limits.MAX_AUDIO_SECONDS = options.max_seconds
+        limits.MAX_TEXT_CHARACTERS = options.max_characters
+        limits.MAX_UPLOAD_BYTES = round(options.max_upload * 1000**2)
+        limits.MAX_REQUEST_SECONDS = options.max_time
+        return cls(
+            host=options.host,
+            port=options.port,
+            share=options.share,
+            queue_size=options.queue_size,
+            root_path=options.root_path,
+            mcp=options.mcp,
+            model=options.model,
+        )
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the launcher; what the environment sets, such as that of Spaces, is the default."""
+    parser = argparse.ArgumentParser(prog="python -m app", description="Start the web app of Zipper.")
+    parser.add_argument(
+        "--host",
+        default=os.environ.get("GRADIO_SERVER_NAME", Settings.host),
+        help="address to listen at, 0.0.0.0 for every one (default: %(default)s)",
+    )
+    parser.add_argument("--port", type=_port, help="port to listen at (default: the first free one from 7860)")
+    parser.add_argument("--share", action="store_true", help="also make a public link through gradio.live")
+    parser.add_argument("--root-path", metavar="PATH", help="path under which a reverse proxy shows the app")
+    parser.add_argument("--mcp", action="store_true", help="also answer as an MCP server; needs gradio[mcp]")
+    parser.add_argument("--model", type=Path, metavar="FOLDER", help="model folder (default: the one that comes along)")
+    bounds = parser.add_argument_group("limits", "what one request may take, so that the machine stays usable for all")
+    bounds.add_argument(
+        "--queue-size", type=_whole, metavar="N", default=Settings.queue_size,
+        help="requests that may wait; more are turned away (default: %(default)s)",
+    )  # fmt: skip
+    bounds.add_argument(
+        "--max-seconds", type=_amount, metavar="S", default=limits.MAX_AUDIO_SECONDS,
+        help="longest recording, in seconds (default: %(default)g)",
+    )  # fmt: skip
+    bounds.add_argument(
+        "--max-characters", type=_whole, metavar="N", default=limits.MAX_TEXT_CHARACTERS,
+        help="longest text (default: %(default)s)",
+    )  # fmt: skip
+    bounds.add_argument(
+        "--max-upload", type=_amount, metavar="MB", default=limits.MAX_UPLOAD_BYTES / 1000**2,
+        help="largest file, in megabytes (default: %(default)g)",
+    )  # fmt: skip
+    bounds.add_argument(
+        "--max-time", type=_amount, metavar="S", default=limits.MAX_REQUEST_SECONDS,
+        help="wall clock of one request, in seconds (default: %(default)g)",
+    )  # fmt: skip
+    return parser
+
+
+def own_folder() -> Path:
+    """Make uploads and results lie in a folder of this process alone, which goes with it; its path."""
+    if "GRADIO_TEMP_DIR" not in os.environ:
+        os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="zipper-")
+        atexit.register(shutil.rmtree, os.environ["GRADIO_TEMP_DIR"], ignore_errors=True)
+    return Path(os.environ["GRADIO_TEMP_DIR"])
+
+
+def _port(value: str) -> int:
+    port = int(value)
+    if not 1 <= port <= 65535:
+        raise argparse.ArgumentTypeError("a port is a number from 1 to 65535")
+    return port
+
+
+def _whole(value: str) -> int:
+    number = int(value)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def _amount(value: str) -> float:
+    number = float(value)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError("must be above 0")
+    return number

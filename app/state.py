@@ -1,0 +1,30 @@
+"""What one browser session keeps, and how events that run the model are queued."""
+
+import secrets
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from zipper.results import Speech, Transcript
+
+# For every event that runs the model: one at a time, whichever panel it comes from
+MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}
+STATE_SECONDS = 3600  # s that a result is kept for a session that does nothing
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """What a panel shows at present; kept in `gr.State(time_to_live=STATE_SECONDS)`.
+
+    samples (n,) float32: the recording at 16 kHz, or the speech. seconds_taken: wall clock of the model. name: tells
+    the page whether what comes later belongs to what it shows.
+    """
+
+    result: Transcript | Speech
+    samples: npt.NDArray[np.float32]
+    sample_rate: int
+    seconds_taken: float
+    title: str
+    name: str = field(default_factory=lambda: secrets.token_hex(8))

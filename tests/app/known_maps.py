@@ -1,0 +1,53 @@
+"""Results with attention whose numbers are known, for the tests of the map."""
+
+import numpy as np
+import numpy.typing as npt
+
+from app.state import Shown
+from zipper.align.heads import AlignmentHead, Direction
+from zipper.results import Attention, Passage, Token, Transcript, Word
+
+RATE = 16_000
+HEADS = (
+    AlignmentHead("text_from_speech", 0, 1, 0.8),
+    AlignmentHead("text_from_speech", 1, 2, 0.9),
+    AlignmentHead("speech_from_text", 1, 0, 0.7),
+)
+
+
+def softmax(logits: npt.NDArray[np.float64], axis: int) -> npt.NDArray[np.float16]:
+    exponential = np.exp(logits - logits.max(axis, keepdims=True))
+    return (exponential / exponential.sum(axis, keepdims=True)).astype(np.float16)
+
+
+def make_passage(
+    rows: int, columns: int, points: int = 2, heads: int = 3, start: float = 0.0,
+    direction: Direction = "text_from_speech", words: tuple[str, ...] | None = None,
+) -> Passage:  # fmt: skip
+    """A passage whose heads look along the diagonal, each a little more blurred than the last."""
+    diagonal = np.linspace(0, columns - 1, rows)[:, None] - np.arange(columns)
+    blur = np.arange(1, points * heads + 1).reshape(points, heads, 1, 1)
+    noise = np.random.default_rng(0).normal(0, 1, (points, heads, rows, columns))
+    weights = softmax(noise - (diagonal / blur) ** 2, 3 if direction == "text_from_speech" else 2)
+    step = columns / 25 / rows
+    spoken = words or tuple(f"w{row}" for row in range(rows))
+    times = [(start + row * step, start + (row + 1) * step) for row in range(len(spoken))]
+    return Passage(
+        " ".join(spoken),
+        tuple(Word(text, *time, 0.9) for text, time in zip(spoken, times, strict=True)),
+        Attention(
+            direction,
+            weights,
+            np.linspace(-0.5, 0.9, 2 * points, dtype=np.float32).reshape(points, 2),
+            tuple(Token(f" {text}", *time) for text, time in zip(spoken, times, strict=True)),
+            tuple(Token(str(t), start + t / 25, start + (t + 1) / 25) for t in range(columns)),
+        ),
+        start,
+        start + columns / 25,
+    )
+
+
+def make_shown(*passages: Passage) -> Shown:
+    seconds = max(passage.end for passage in passages)
+    samples = np.random.default_rng(1).normal(0, 0.1, round(seconds * RATE)).astype(np.float32)
+    return Shown(Transcript(passages, seconds), samples, RATE, 0.5, "Recognition")

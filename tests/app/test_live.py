@@ -1,0 +1,196 @@
+"""Reading along: agreement between readings, bounded windows, and messages that come twice, late or broken."""
+
+import base64
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from playwright.sync_api import Page, expect
+from support import MakeSpeech
+
+from app.examples import recordings
+from app.live import Agreement, Take, hear
+from zipper import Zipper, limits
+from zipper.audio import load_audio
+from zipper.errors import AudioError
+from zipper.rates import SPEECH_RATE
+from zipper.results import Transcript, Word
+
+
+def words(text: str, start: float = 0.0, each: float = 0.4) -> list[Word]:
+    return [Word(w, start + i * each, start + (i + 1) * each, 0.5) for i, w in enumerate(text.split())]
+
+
+def texts(found: list[Word]) -> str:
+    return " ".join(word.text for word in found)
+
+
+def test_a_word_is_final_when_two_readings_agree() -> None:
+    agreement = Agreement()
+    agreement.add(words("the rein"))
+    assert agreement.final == [] and texts(agreement.tentative) == "the rein"
+    agreement.add(words("The rain stops"))
+    assert texts(agreement.final) == "The" and texts(agreement.tentative) == "rain stops"
+    agreement.add(words("the rain, stopped and"))
+    assert texts(agreement.final) == "The rain," and texts(agreement.tentative) == "stopped and"
+    agreement.settle()
+    assert texts(agreement.final) == "The rain, stopped and" and not agreement.tentative
+
+
+def test_a_final_word_that_is_heard_again_a_little_later_is_not_written_twice() -> None:
+    agreement = Agreement(final=words("one two"))
+    agreement.add([Word("two", 0.75, 1.0), Word("three", 1.0, 1.4)])
+    assert texts(agreement.tentative) == "three"
+
+
+@given(st.lists(st.lists(st.sampled_from("a b c d".split()), max_size=8), max_size=8))
+def test_final_words_never_change(readings: list[list[str]]) -> None:
+    agreement, before = Agreement(), ""
+    for reading in readings:
+        agreement.add(words(" ".join(reading)))
+        after = texts(agreement.final)
+        assert after.startswith(before)
+        before = after
+
+
+class Clockwork:
+    """Stands in for the model: a word for each half second of the window, named by its place in the recording."""
+
+    def __init__(self) -> None:
+        self.take: Take | None = None
+        self.longest = 0.0
+
+    def transcribe(self, source: tuple[np.ndarray, int], *, beams: int) -> Transcript:
+        samples, rate = source
+        assert self.take is not None
+        seconds, start = len(samples) / rate, self.take.window_start
+        self.longest = max(self.longest, seconds)
+        found = [
+            Word(f"w{n}", n / 2 - start, (n + 1) / 2 - start)
+            for n in range(round(start * 2), int((start + seconds) * 2))
+        ]
+        return _Heard(found)  # type: ignore[return-value]
+
+
+class _Heard:
+    def __init__(self, found: list[Word]) -> None:
+        self.words = tuple(found)
+
+
+def spoken(seconds: float, rate: int = SPEECH_RATE) -> np.ndarray:
+    return (np.sin(np.arange(round(seconds * rate)) / 9) * 9000).astype(np.int16)
+
+
+@pytest.mark.parametrize("step", [0.5, 1.0, 1.3, 40.0])
+def test_windows_stay_bounded_and_no_word_is_lost(step: float) -> None:
+    model = Clockwork()
+    take = model.take = Take("one", SPEECH_RATE)
+    sound = spoken(60.0)
+    size = round(step * SPEECH_RATE)
+    for start in range(0, len(sound), size):
+        take.add(start, sound[start : start + size], start + size >= len(sound))
+        take.read(model)  # type: ignore[arg-type]
+        assert len(take.window) <= limits.MAX_LIVE_WINDOW_SECONDS * SPEECH_RATE
+    take.finish()
+    assert [word.text for word in take.words.final] == [f"w{n}" for n in range(120)]
+    assert model.longest <= limits.MAX_LIVE_WINDOW_SECONDS
+    assert len(take.samples) == len(sound)
+
+
+def test_a_recording_at_another_rate_is_heard_whole() -> None:
+    take = Take("one", 48_000)
+    sound = spoken(2.0, 48_000)
+    for start in range(0, len(sound), 5_000):
+        take.add(start, sound[start : start + 5_000], start + 5_000 >= len(sound))
+    assert abs(len(take.samples) - 2 * SPEECH_RATE) <= 16 and take.seconds == 2.0
+
+
+def message(samples: np.ndarray, **more: Any) -> dict[str, Any]:
+    packed = base64.b64encode(samples.astype("<i2").tobytes()).decode()
+    return {"take": "one", "rate": SPEECH_RATE, "start": 0, "sound": packed, "last": False} | more
+
+
+def test_messages_that_come_twice_change_nothing(zipper: Zipper, make_speech: MakeSpeech) -> None:
+    sound = (make_speech(3.0) * 32767).astype(np.int16)
+    half = len(sound) // 2
+    first, take = hear(zipper, None, message(sound[:half]))
+    assert first["received"] == half and not first["finished"]
+    again, take = hear(zipper, take, message(sound))  # it had not been answered, and holds more by now
+    last, take = hear(zipper, take, message(sound[half:], start=half, last=True))
+    assert again["received"] == last["received"] == len(sound)
+    assert take is not None and len(take.samples) == len(sound) and last["finished"] and last["tentative"] == ""
+    twice, take = hear(zipper, take, message(sound[half:], start=half, last=True))
+    assert twice == last
+
+
+def test_another_recording_starts_afresh(zipper: Zipper, make_speech: MakeSpeech) -> None:
+    sound = (make_speech(2.0) * 32767).astype(np.int16)
+    _, take = hear(zipper, None, message(sound, last=True))
+    answer, other = hear(zipper, take, message(sound[:SPEECH_RATE], take="two"))
+    assert answer["take"] == "two" and answer["received"] == SPEECH_RATE and other is not take
+
+
+def test_a_live_recording_has_an_end(zipper: Zipper, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_LIVE_SECONDS", 2.0)
+    answer, take = hear(zipper, None, message(np.zeros(5 * SPEECH_RATE, np.int16), rate=2 * SPEECH_RATE))
+    assert answer["finished"] and answer["full"] and take is not None and len(take.samples) <= 2 * SPEECH_RATE + 16
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        None, [], "text", {},
+        {"rate": -1}, {"rate": 10**12}, {"rate": "8"}, {"start": -5}, {"start": 10**6}, {"start": True},
+        {"sound": "%%%"}, {"sound": 7}, {"sound": "A" * 40_000_000}, {"last": "yes"}, {"take": 3},
+    ],
+)  # fmt: skip
+def test_broken_messages_are_answered(zipper: Zipper, broken: Any) -> None:
+    whole = message(spoken(1)) | broken if isinstance(broken, dict) and broken else broken
+    answer, take = hear(zipper, None, whole)
+    assert answer["problem"] and take is None
+
+
+def test_a_gap_is_an_error() -> None:
+    take = Take("one", SPEECH_RATE)
+    with pytest.raises(AudioError, match="missing"):
+        take.add(1, spoken(1), False)
+
+
+def test_reading_along_on_the_shipped_weights(shipped: Zipper) -> None:
+    """Words appear before the end, final ones stay, and the outcome resembles what is read at once."""
+    source = next(recording for recording in recordings() if recording.name == "long")
+    sound = (load_audio(source.path) * 32767).astype(np.int16)
+    take, before, early = None, "", 0
+    for start in range(0, len(sound), SPEECH_RATE):
+        last = start + SPEECH_RATE >= len(sound)
+        piece = message(sound[start : start + SPEECH_RATE], start=start, last=last)
+        answer, take = hear(shipped, take, piece)
+        assert answer["final"].startswith(before)
+        before = answer["final"]
+        early = early or (0 if last else len(before.split()))
+    whole = shipped.transcribe((sound, SPEECH_RATE)).text.lower().split()
+    assert early and answer["finished"]
+    assert 0.7 < len(before.split()) / len(whole) < 1.3
+    assert len(set(before.lower().split()) & set(whole)) > len(set(whole)) / 3
+
+
+def test_live_mode_in_a_browser(url: str, page: Page) -> None:
+    """Speak, see words while speaking, stop: all words are final, and the whole recording is read once more."""
+    page.goto(url)
+    page.get_by_role("tab", name="Live").click()
+    live = page.locator("#transcribe-live")
+    live.get_by_role("button", name="Start speaking").click()
+    expect(live.locator(".live-text")).to_have_text(re.compile(r"\w+ \w+"))  # while it still records
+    expect(live.get_by_role("button", name="Stop and read it all")).to_be_visible()
+    expect(live.locator(".live-final").first).to_have_text(re.compile(r"\w"))
+    early = live.locator(".live-final").first.inner_text()
+    live.get_by_role("button", name="Stop and read it all").click()
+    expect(live.locator(".live-note")).to_contain_text("final")
+    expect(live.locator(".live-text .live-tentative")).to_be_empty()
+    assert live.locator(".live-final").first.inner_text().startswith(early)
+    expect(page.locator("#transcribe-status")).to_contain_text("real-time factor")
+    assert page.locator("#transcribe-text textarea").input_value()
+    expect(page.locator("#transcribe-map canvas").first).to_be_visible()

@@ -1,0 +1,170 @@
+"""The launcher, started as people and as Spaces start it."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from app import models, server
+from app.settings import ROOT, Settings
+from zipper import Zipper, limits
+from zipper.errors import OptionError, TextError
+
+FIRST_PAGE = 15.0  # s from the start to a page that can be used, on two cores
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def restored() -> Iterator[None]:
+    """Limits that a command line has changed are put back."""
+    before = {name: value for name, value in vars(limits).items() if name.startswith("MAX_")}
+    yield
+    vars(limits).update(before)
+
+
+def test_help_names_what_can_be_set(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "app", "--help"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert time.monotonic() - started < 5  # without torch and gradio
+    for option in (
+        "--host",
+        "--port",
+        "--share",
+        "--root-path",
+        "--mcp",
+        "--queue-size",
+        "--max-seconds",
+        "--max-upload",
+    ):
+        assert option in done.stdout
+    assert f"{limits.MAX_TEXT_CHARACTERS}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--port", "0"], "1 to 65535"),
+        (["--queue-size", "0"], "at least 1"),
+        (["--max-seconds", "nan"], "above 0"),
+        (["--surprise"], "unrecognized"),
+    ],
+)
+def test_wrong_options_are_told(arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        Settings.from_arguments(arguments)
+    assert ended.value.code == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_options_set_the_limits(restored: None) -> None:
+    settings = Settings.from_arguments(["--max-seconds", "30", "--max-characters", "99", "--max-upload", "1.5"])
+    assert (limits.MAX_AUDIO_SECONDS, limits.MAX_TEXT_CHARACTERS, limits.MAX_UPLOAD_BYTES) == (30, 99, 1_500_000)
+    assert settings.queue_size == limits.MAX_WAITING
+
+
+def test_the_host_of_spaces_is_respected(restored: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADIO_SERVER_NAME", "0.0.0.0")
+    assert Settings.from_arguments([]).host == "0.0.0.0"
+
+
+def test_a_taken_port_is_told(zipper: Zipper, tiny_url: str) -> None:
+    port = int(tiny_url.rpartition(":")[2])
+    with pytest.raises(OptionError, match=f"Port {port} is in use"):
+        server.launch(zipper, Settings(port=port))
+
+
+def test_starts_as_spaces_does(tmp_path: Path) -> None:
+    """The file that the front matter names, from another folder, with nothing on the path."""
+    front = (ROOT / "README.md").read_text(encoding="utf-8").split("---\n")[1]
+    found = re.search(r"^app_file: (.+)$", front, re.MULTILINE)
+    assert found
+    assert 'python_version: "3.11"' in front
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "GRADIO_TEMP_DIR")}
+    environment |= {"GRADIO_SERVER_NAME": "127.0.0.1", "TMPDIR": str(tmp_path)}
+    started = time.monotonic()
+    process = subprocess.Popen(
+        [sys.executable, ROOT / found[1]], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout
+        line = process.stdout.readline()
+        url = re.search(r"http://\S+", line)
+        assert url, line
+        text = urllib.request.urlopen(url[0], timeout=30).read().decode()
+        assert "Zipper" in text
+        assert time.monotonic() - started < FIRST_PAGE
+        assert list(tmp_path.glob("zipper-*"))
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+    assert not list(tmp_path.glob("zipper-*"))  # what people sent went with it
+
+
+def test_zero_gpu_is_borrowed_for_each_request(model_folder: Path) -> None:
+    borrowed: list[str] = []
+
+    def gpu(task: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any, **kwargs: Any) -> Any:
+            borrowed.append(task.__name__)
+            return task(*args, **kwargs)
+
+        return run
+
+    model = Zipper.from_pretrained(model_folder)
+    expected = model.synthesize("Hello.", seed=1).samples
+    models.borrow(model, gpu)
+    parts = list(model.synthesize_stream("Hello.", seed=1))
+    assert parts[-1].speech is not None
+    assert len(parts[-1].speech.samples) == len(expected)
+    assert borrowed == ["synthesize_stream"]
+    with pytest.raises(gr.Error, match="no text"):  # other exceptions would lose their message on the way
+        model.synthesize("")
+
+
+def test_spaces_is_asked_for_a_gpu(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def gpu(task: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+        asked.append(options)
+        return task
+
+    monkeypatch.setenv("SPACES_ZERO_GPU", "true")
+    monkeypatch.setitem(sys.modules, "spaces", SimpleNamespace(GPU=gpu))
+    model = models.load(model_folder)
+    assert asked == [{"duration": models.BORROWED_SECONDS}] * 6
+    with pytest.raises(gr.Error):
+        model.complete("")
+    monkeypatch.delenv("SPACES_ZERO_GPU")
+    with pytest.raises(TextError):
+        models.load(model_folder).complete("")
+
+
+def test_old_files_are_swept(tmp_path: Path) -> None:
+    old, new, page = tmp_path / "old" / "a.wav", tmp_path / "new" / "b.wav", tmp_path / "page" / "c.svg"
+    for path in (old, new, page):
+        path.parent.mkdir()
+        path.write_bytes(b"x")
+    for path in (old, old.parent, page, page.parent):
+        os.utime(path, (0, 0))
+    server.sweep(tmp_path, kept={page, page.parent}, age=60)
+    os.utime(old.parent, (0, 0))  # to delete the file in it was a change
+    server.sweep(tmp_path, kept={page, page.parent}, age=60)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["b.wav", "c.svg", "new", "page"]

@@ -16,7 +16,7 @@ from zipper.speech.hifigan import HifiGan, HifiGanConfig
 from zipper.training import detokenizer as stage
 from zipper.training.config import CONFIGS, load_config
 from zipper.training.loop import LoopConfig, Trainer
-from zipper.training.mels import Batch, Clips, choose, prepare
+from zipper.training.mels import EVERYONE, Batch, Clips, choose, each_speaker, prepare
 from zipper.training.store import Store, StoreWriter
 
 RATE = 24_000
@@ -73,7 +73,7 @@ def tiny_vocoder() -> HifiGan:
 
 
 def make_stage(clips: Clips, replaced_codes: float = 0.03) -> stage.DetokenizerStage:
-    model = stage.new_model(CONFIG, GRID)
+    model = stage.new_model(CONFIG, CONFIG.chosen(), GRID)
     stage.set_statistics(model, clips)
     return stage.DetokenizerStage(model, replaced_codes)
 
@@ -142,16 +142,40 @@ def test_the_result_speaks(work: Path) -> None:
     assert set(json.loads((work / "runs" / "detokenizer" / "validation.json").read_text())) <= {"ada", "carl"}
 
 
+def test_speakers_that_only_teach_are_not_shipped(work: Path) -> None:
+    (work / "labels" / "high").mkdir(parents=True)
+    rows = [{"id": f"high/c{i}", "speaker": "c", "text": "text", "words": []} for i in range(CLIPS)]
+    (work / "labels" / "high" / "aligned.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    others = {"source": "high", "speaker": EVERYONE, "share": 0.5, "hours": 1.0}
+    config = replace(CONFIG, loop=replace(CONFIG.loop, steps=2), voices={**CONFIG.voices, "others": others})
+    voices = each_speaker(config.chosen(), work)
+    assert [(voice.name, voice.shipped) for voice in voices] == [("ada", True), ("carl", True), ("others-c", False)]
+    prepare(voices, work, work, workers=1)
+    stage.train(config, work, GRID, tiny_vocoder(), resume=False)
+    assert Detokenizer.from_pretrained(work / "detokenizer").voices == ["ada", "carl"]
+
+
+def test_going_on_keeps_the_voices_and_gives_new_ones_their_mean(clips: Clips) -> None:
+    trained = make_stage(clips).model
+    names = ("carl", "eve", "ada")
+    model = stage.new_model(CONFIG, [replace(CONFIG.chosen()[0], name=name) for name in names], GRID)
+    stage.start_from(model, trained)
+    codes, known = torch.from_numpy(code_sequence(1))[None], torch.tensor
+    torch.testing.assert_close(model.encode(codes, known([0])), trained.encode(codes, known([1])))
+    torch.testing.assert_close(model.encode(codes, known([2])), trained.encode(codes, known([0])))
+    torch.testing.assert_close(model.token_voice.weight[1], trained.token_voice.weight.mean(0))
+
+
 def test_shipped_settings() -> None:
     config = load_config(stage.DetokenizerTraining, CONFIGS / "detokenizer.yaml", ["loop.steps=5"])
-    assert config.loop.steps == 5 and len(config.chosen()) >= 4
-    assert list(config.voices) == list(stage.new_model(config, GRID).config.voices)
+    assert config.loop.steps == 5 and sum(voice.shipped and voice.speaker != EVERYONE for voice in config.chosen()) >= 4
+    assert list(config.voices) == list(stage.new_model(config, config.chosen(), GRID).config.voices)
 
 
 @pytest.mark.parametrize("network", [{"depth": 3}, {"width": 0}])
 def test_impossible_networks_are_refused(network: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
-        stage.new_model(replace(CONFIG, network=network), GRID)
+        stage.new_model(replace(CONFIG, network=network), CONFIG.chosen(), GRID)
 
 
 def test_missing_sources(work: Path, tmp_path: Path) -> None:

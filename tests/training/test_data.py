@@ -25,7 +25,7 @@ from zipper.training.phones import (
 from zipper.training.pretrain import speech_segments
 from zipper.training.store import Store, StoreWriter
 from zipper.training.style import Truecaser
-from zipper.training.zipping import Mixture, places
+from zipper.training.zipping import IGNORED, Mixture, completed_pieces, places
 
 CORPUS = [
     "The quick brown fox jumps over the lazy dog in London.",
@@ -118,6 +118,9 @@ def test_pairs_put_the_source_before_the_target(tmp_path: Path, tokenizer: TextT
     with StoreWriter(tmp_path / "tokens" / "set", "int16") as store:
         store.add("set/1", np.arange(20))
         store.add("set/2", np.arange(12))
+    with StoreWriter(tmp_path / "labels" / "set", "int8") as store:  # two frames of 20 ms a token
+        store.add("set/1", np.repeat(np.arange(20), 2) % 7)
+        store.add("set/2", np.full(24, -1))
     rows = [
         ("set", Aligned("set/1", "x", "The quick", [("The", 0.0, 0.4), ("quick", 0.4, 0.8)])),
         ("set", Aligned("set/2", "x", "Tom", [])),
@@ -142,6 +145,15 @@ def test_pairs_put_the_source_before_the_target(tmp_path: Path, tokenizer: TextT
             assert float(found[long, 0]) == 0  # before the first piece
             assert float(found[long, 3]) == pytest.approx(0.2)
             assert float(found[long, 20]) == pytest.approx(0.2 * (int(batch.text_length[long]) - 2))
+        heard = completed_pieces(batch)
+        spans, ids = batch.spans[long].tolist(), batch.text[long].tolist()
+        for at in range(int(batch.speech_length[long])):
+            done = [piece for piece, (_, last) in zip(ids, spans, strict=True) if 0 <= last < at]
+            assert int(heard[long, at]) == (done[-1] if done else IGNORED)
+        assert bool((heard[1 - long] == IGNORED).all())  # its times are unknown
+        # Phones lie where the speech tokens lie, behind the begin token
+        assert batch.phones[long, 1:21].tolist() == [i % 7 for i in range(20)]
+        assert batch.phones[long, [0, 21]].tolist() == [-1, -1] and int(batch.phones[1 - long].max()) == -1
 
 
 def test_pretraining_leaves_out_what_is_held_out(tmp_path: Path) -> None:

@@ -119,11 +119,17 @@ def test_learning_rate_rises_then_falls_to_zero() -> None:
     assert rates[10] == 0 and all(a > b for a, b in zip(rates[4:-1], rates[5:], strict=True))
 
 
-def test_batch_plan_covers_every_item_once_within_its_budget() -> None:
+def test_batch_plan_covers_every_item_once_in_each_epoch_within_its_budget() -> None:
     lengths = [5 + (7 * i) % 40 for i in range(200)]
     plan = BatchPlan(lengths, 100, seed=3)
-    batches = [plan[i] for i in range(plan.per_epoch)]
-    assert sorted(item for items in batches for item in items) == list(range(200))
-    assert all(len(items) * max(lengths[i] for i in items) <= 100 for items in batches)
-    assert batches == [BatchPlan(lengths, 100, seed=3)[i] for i in range(plan.per_epoch)]
-    assert batches != [plan[plan.per_epoch + i] for i in range(plan.per_epoch)]
+    sizes = [len(plan.batches(epoch)) for epoch in range(12)]
+    assert len(set(sizes)) > 1  # epochs of different size, where an epoch's batches could get lost
+    start = 0
+    for size in sizes:
+        batches = [plan[i] for i in range(start, start + size)]
+        assert sorted(item for items in batches for item in items) == list(range(200))
+        assert all(len(items) * max(lengths[i] for i in items) <= 100 for items in batches)
+        start += size
+    again = BatchPlan(lengths, 100, seed=3)
+    assert [again[i] for i in reversed(range(start))] == [plan[i] for i in reversed(range(start))]
+    assert plan.batches(0) != plan.batches(1)

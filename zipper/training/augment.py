@@ -32,10 +32,16 @@ class Augmenter:
     def __init__(self, config: AugmentConfig, seed: int = 0) -> None:
         self.config, self.seed = config, seed
 
+    def speed(self, name: str) -> float:
+        """How many times faster the recording becomes: times in it divide by this."""
+        return float(self._draws(name).uniform(*self.config.speed))
+
+    def _draws(self, name: str) -> np.random.Generator:
+        return np.random.default_rng([self.seed, zlib.crc32(name.encode())])
+
     def __call__(self, name: str, samples: np.ndarray) -> np.ndarray:
-        rng = np.random.default_rng([self.seed, zlib.crc32(name.encode())])
-        config = self.config
-        samples = change_speed(samples, rng.uniform(*config.speed))
+        rng, config = self._draws(name), self.config
+        samples = change_speed(samples, rng.uniform(*config.speed))  # drawn first, see `speed`
         if rng.random() < config.room:
             samples = reverberate(samples, rng.uniform(*config.decay), rng)
         if rng.random() < config.noise:

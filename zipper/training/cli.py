@@ -1,21 +1,28 @@
 """`python -m zipper train STAGE`: one command per stage, each goes on where it stopped with --resume."""
 
 import argparse
+import json
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from zipper.errors import DataError, DependencyError
+from zipper.evaluation.metrics import normalizer
+from zipper.evaluation.report import table
 from zipper.speech.tokenizer import SpeechTokenizer
 from zipper.text.tokenizer import TextTokenizer
 from zipper.training import detokenizer, stages
 from zipper.training.assemble import assemble
 from zipper.training.augment import AugmentConfig, Augmenter
+from zipper.training.compare import compare
 from zipper.training.config import CONFIGS, FusionConfig, PretrainConfig, TokenizerConfig, load_config
 from zipper.training.features import extract
-from zipper.training.labels import label_source, train_classifier
+from zipper.training.labels import label_source, label_view, train_classifier
+from zipper.training.loop import LoopConfig
 from zipper.training.manifest import read_source
+from zipper.training.sentences import choose_sentences
 from zipper.training.store import Store
 from zipper.training.style import Truecaser
 
@@ -61,14 +68,33 @@ def parser() -> argparse.ArgumentParser:
     labels.add_argument(
         "--steps", type=int, default=1200, help="of the phone classifier (default %(default)s)"
     )
+    labels.add_argument(
+        "--augment", type=int, metavar="SEED", help="label the views of `features --augment SEED` after them"
+    )
     text = add("text", "learn the text pieces and write the ids of the corpus", _text)
     text.add_argument("corpus", type=Path)
     text.add_argument("--pieces", type=int, default=1024, help="default %(default)s")
+    text.add_argument("--pieces-of", type=Path, metavar="MODEL", help="keep the pieces of a model folder")
     text.add_argument("--lines", type=int, default=330_000, help="default %(default)s")
+    chosen = stage.add_parser(
+        "sentences", help="choose sentences to have spoken", description="Lines of id, tab, sentence."
+    )
+    chosen.set_defaults(run=_sentences)
+    chosen.add_argument("corpus", type=Path)
+    chosen.add_argument("--out", type=Path, required=True)
+    chosen.add_argument("--count", type=int, default=4800, help="default %(default)s")
+    chosen.add_argument("--known", type=Path, nargs="*", default=[], help="texts that are spoken already")
+    chosen.add_argument("--prefix", default="s", help="of the ids (default %(default)s)")
     tokenizer = add("tokenizer", "train the speech quantiser", _tokenizer)
     tokenizer.add_argument("--whisper", type=Path, required=True, help="Hugging Face folder of Whisper base")
     tokens = add("tokens", "features to speech tokens", _tokens)
     tokens.add_argument("sources", nargs="+", help="names of prepared sources")
+    compared = add("compare", "what the quantiser costs a recogniser", _compare)
+    compared.add_argument("sources", type=Path, nargs="+", help="prepared tars or folders of recordings")
+    compared.add_argument("--whisper", type=Path, required=True, help="Hugging Face folder of Whisper base")
+    compared.add_argument("--steps", type=int, default=500, help="of each recogniser (default %(default)s)")
+    compared.add_argument("--held-out", type=int, default=20, help="recordings of each source to read")
+    compared.add_argument("--resume", action="store_true", help="go on from the last save")
     add("pretrain-text", "pre-train the text tower", _pretrain_text)
     add("pretrain-speech", "pre-train the speech tower", _pretrain_speech)
     add("zip", "fuse the towers", _zip)
@@ -97,7 +123,16 @@ def _features(a: argparse.Namespace) -> None:
         extract(source, encoder, a.work / "features" / (_name(source) + suffix), augmenter)
 
 
+def _label_views(a: argparse.Namespace) -> None:
+    speed = Augmenter(AugmentConfig(), a.augment).speed
+    for name in map(_name, a.sources):
+        view = f"{name}.augmented-{a.augment}"
+        label_view(a.work / "labels" / name, Store(a.work / "features" / view), a.work / "labels" / view, speed)
+
+
 def _labels(a: argparse.Namespace) -> None:
+    if a.augment is not None:
+        return _label_views(a)
     try:
         from hibari import Hibari
     except ImportError as error:
@@ -122,8 +157,17 @@ def _labels(a: argparse.Namespace) -> None:
 
 
 def _text(a: argparse.Namespace) -> None:
-    stages.prepare_text(a.corpus, a.work, a.pieces, a.lines)
+    stages.prepare_text(a.corpus, a.work, a.pieces, a.lines, a.pieces_of)
     logging.info("%d pieces", TextTokenizer.from_pretrained(a.work / "text").vocab_size)
+
+
+def _sentences(a: argparse.Namespace) -> None:
+    lines = a.corpus.read_text(encoding="utf-8").splitlines()
+    known = [line for path in a.known for line in path.read_text(encoding="utf-8").splitlines()]
+    found = choose_sentences(lines, a.count, known)
+    rows = (f"{a.prefix}{number:05d}\t{sentence}\n" for number, sentence in enumerate(found))
+    a.out.write_text("".join(rows), encoding="utf-8")
+    logging.info("%d sentences", len(found))
 
 
 def _tokenizer(a: argparse.Namespace) -> None:
@@ -134,6 +178,18 @@ def _tokenizer(a: argparse.Namespace) -> None:
 def _tokens(a: argparse.Namespace) -> None:
     quantizer = SpeechTokenizer.from_pretrained(a.work / "speech_tokenizer").quantizer
     stages.tokenise(quantizer, a.work, a.sources)
+
+
+def _compare(a: argparse.Namespace) -> None:
+    rows = compare(
+        a.work, a.sources, stages.whisper_encoder(a.whisper),
+        SpeechTokenizer.from_pretrained(a.work / "speech_tokenizer").quantizer.eval(),
+        TextTokenizer.from_pretrained(a.work / "text"), normalizer(), LoopConfig(a.steps, warmup=40), a.held_out,
+        a.resume,
+    )  # fmt: skip
+    found = [asdict(row) for row in rows]
+    print(table(found))
+    (a.work / "compare.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 
 def _pretrain_text(a: argparse.Namespace) -> None:

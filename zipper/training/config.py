@@ -53,6 +53,8 @@ class PretrainConfig:
     rows: int = 16
     length: int = 256  # tokens of a window
     sources: tuple[str, ...] = ()  # of speech
+    compile: bool = False  # torch.compile of the blocks: a minute more at the start, a tenth less a step
+    start: str = ""  # text only: folder of a fused model whose tower goes on learning
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,9 @@ class FusionConfig:
     batch_tokens: int = 3000
     dropout: float = 0.1  # BPE dropout on the text side of synthesis
     mixture: tuple[int, int, int] = (9, 9, 2)  # batches of recognition, synthesis and speech alone in a turn
+    start: str = ""  # folder of a fused model to go on from, in place of the two pre-trained towers
+    new_text_tower: bool = False  # with `start`: its text tower gives way to the one that pretrain-text wrote
+    compile: bool = False  # torch.compile of the blocks: a minute more at the start, a tenth less a step
     loss: ZipLoss = field(default_factory=ZipLoss)
 
 

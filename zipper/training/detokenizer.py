@@ -11,7 +11,7 @@ import argparse
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from zipper.speech.hifigan import HifiGan, HifiGanConfig
 from zipper.speech.tokenizer import SpeechTokenizer
 from zipper.training.config import CONFIGS, build, load_config
 from zipper.training.loop import LoopConfig, Trainer
-from zipper.training.mels import Batch, Clips, Voice, prepare
+from zipper.training.mels import Batch, Clips, Voice, each_speaker, prepare
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +47,7 @@ class DetokenizerTraining:
     network: dict[str, Any] = field(default_factory=dict)  # sizes other than the defaults of AcousticConfig
     batch_frames: int = 2048
     replaced_codes: float = 0.03  # share of codes replaced by others: generated tokens have slips
+    start: str = ""  # folder of a detokenizer to go on from; its voices keep theirs, new ones start at their mean
 
     def chosen(self) -> tuple[Voice, ...]:
         """The voices, in the order in which the product lists them."""
@@ -99,6 +100,36 @@ def losses(model: AcousticModel, batch: Batch) -> dict[str, Tensor]:
     }
 
 
+VOICE_TABLES = ("token_voice.weight", "frame_voice.weight", "pitch_mean", "pitch_deviation")  # a row for each voice
+
+
+def start_from(model: AcousticModel, trained: AcousticModel) -> None:
+    """Copy a trained network of the same sizes; voices that it lacks sound like the mean of its voices.
+
+    Their pitch, and the scale of the mels, stay as measured, and as trained.
+    """
+    old, new = trained.state_dict(), model.state_dict()
+    before = trained.config.voices
+    rows = [(place, before.index(name)) for place, name in enumerate(model.config.voices) if name in before]
+    for name, weight in old.items():
+        if name not in VOICE_TABLES:
+            new[name].copy_(weight)
+            continue
+        if name.endswith("weight"):
+            new[name].copy_(weight.mean(0).expand_as(new[name]))
+        for place, known in rows:
+            new[name][place].copy_(weight[known])
+
+
+def shipped_only(model: AcousticModel, voices: Sequence[Voice]) -> AcousticModel:
+    """The network with the voices of the product alone."""
+    kept = [place for place, voice in enumerate(voices) if voice.shipped]
+    small = AcousticModel(replace(model.config, voices=tuple(voices[place].name for place in kept)))
+    state = model.state_dict()
+    small.load_state_dict({name: w[kept] if name in VOICE_TABLES else w for name, w in state.items()})
+    return small
+
+
 def set_statistics(model: AcousticModel, clips: Clips) -> None:
     """Mean and deviation of each mel band, and of each voice's log pitch, from some clips of each voice."""
     mels = []
@@ -126,11 +157,11 @@ def held_out_losses(model: AcousticModel, clips: Clips, seed: int) -> dict[str, 
     return figures
 
 
-def new_model(config: DetokenizerTraining, grid: Tensor) -> AcousticModel:
+def new_model(config: DetokenizerTraining, voices: Sequence[Voice], grid: Tensor) -> AcousticModel:
     """A network for these voices and codes, initialised from the seed; grid (codes, dimensions) in -1..1."""
     torch.manual_seed(config.loop.seed)
     sizes = {name: tuple(size) if isinstance(size, list) else size for name, size in config.network.items()}
-    shape = {"codes": len(grid), "code_dims": grid.shape[1], "voices": tuple(config.voices)}
+    shape = {"codes": len(grid), "code_dims": grid.shape[1], "voices": tuple(v.name for v in voices)}
     model = AcousticModel(build(AcousticConfig, {**shape, **sizes}, "network"))
     model.codes.get_buffer("grid").copy_(grid)
     return model
@@ -154,9 +185,12 @@ def read_vocoder(folder: Path) -> HifiGan:
 
 def train(config: DetokenizerTraining, work: Path, grid: Tensor, vocoder: HifiGan, resume: bool) -> None:
     """The `train` command; writes the figures of the held-out clips beside the run."""
-    clips = Clips(config.chosen(), work, config.batch_frames, config.loop.seed)
-    model = new_model(config, grid)
+    voices = each_speaker(config.chosen(), work)
+    clips = Clips(voices, work, config.batch_frames, config.loop.seed)
+    model = new_model(config, voices, grid)
     set_statistics(model, clips)
+    if config.start:
+        start_from(model, Detokenizer.from_pretrained(config.start).acoustic)
     log.info("%.2f M parameters", sum(weight.numel() for weight in model.parameters()) / 1e6)
     run = work / "runs" / "detokenizer"
     trainer = Trainer(DetokenizerStage(model, config.replaced_codes), clips, config.loop, run)
@@ -164,7 +198,7 @@ def train(config: DetokenizerTraining, work: Path, grid: Tensor, vocoder: HifiGa
     if trainer.rank == 0:
         figures = held_out_losses(model.cpu().eval(), clips, config.loop.seed)
         (run / "validation.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-        Detokenizer(model, vocoder).save(work / "detokenizer")
+        Detokenizer(shipped_only(model, voices), vocoder).save(work / "detokenizer")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -186,7 +220,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     config = load_config(DetokenizerTraining, arguments.config, arguments.set)
     if arguments.command == "prepare":
-        prepare(config.chosen(), arguments.data, arguments.work, arguments.workers)
+        prepare(each_speaker(config.chosen(), arguments.work), arguments.data, arguments.work, arguments.workers)
     else:
         grid, vocoder = code_grid(arguments.work / "speech_tokenizer"), read_vocoder(arguments.vocoder)
         train(config, arguments.work, grid, vocoder, arguments.resume)

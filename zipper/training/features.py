@@ -18,7 +18,7 @@ from torch.nn.utils.rnn import pad_sequence
 from zipper.rates import FRAMES_PER_TOKEN, SPEECH_RATE
 from zipper.speech.whisper import MAX_FRAMES, WhisperEncoder, log_mel, mel_frames
 from zipper.training.augment import Augmenter
-from zipper.training.manifest import read_audio_bytes
+from zipper.training.manifest import read_audio_bytes, read_source
 from zipper.training.store import StoreWriter
 
 log = logging.getLogger(__name__)
@@ -56,9 +56,11 @@ def encode(encoder: WhisperEncoder, mels: list[Tensor]) -> list[np.ndarray]:
 
 
 def extract(source: Path, encoder: WhisperEncoder, out: Path, augmenter: Augmenter | None = None) -> None:
-    """Features of every recording of a source into the store `out`; continues an interrupted run."""
+    """Features of every recording in a source's manifest into the store `out`; continues an interrupted run."""
+    listed = {utterance.id for utterance in read_source(source)}  # a folder may hold more sound than that
     with StoreWriter(out, "float16", (encoder.config.width,)) as store, ThreadPoolExecutor(2) as pool:
-        todo = (pair for pair in read_audio_bytes(source) if pair[0] not in store.done)
+        missing = listed - store.done.keys()
+        todo = (pair for pair in read_audio_bytes(source) if pair[0] in missing)
         started, seconds = time.monotonic(), 0.0
         for chunk in _chunks(todo):
             mels = list(pool.map(lambda pair: (pair[0], _prepare(pair[0], pair[1], augmenter)), chunk))

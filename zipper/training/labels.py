@@ -11,6 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from zipper.errors import ConfigError
 from zipper.training.manifest import Utterance
 from zipper.training.phones import (
     PhoneClassifier,
@@ -29,6 +30,8 @@ WORST_SCORE = (
     -3.0
 )  # mean log-probability of a frame under which a transcript does not belong to its recording
 
+FEWEST_STEPS = 20  # of the phone classifier: one of them warms it up
+
 Phonemize = Callable[[str], Sequence[str]]
 
 
@@ -46,6 +49,8 @@ def train_classifier(
     features: Store, utterances: Sequence[Utterance], steps: int, seed: int
 ) -> PhoneClassifier:
     """Learn phones from generated speech, whose durations are known."""
+    if steps < FEWEST_STEPS:
+        raise ConfigError(f"The phone classifier needs at least {FEWEST_STEPS} steps.")
     torch.manual_seed(seed)
     known = [u for u in utterances if u.id in features and u.phones]
     x = torch.from_numpy(np.concatenate([features[u.id] for u in known]))
@@ -106,17 +111,43 @@ def label_source(
                 dropped += 1
                 continue
             store.add(utterance.id, found[1])
-            rows.write(
-                json.dumps(_row(utterance, found[0], style(utterance.text)), ensure_ascii=False) + "\n"
-            )
+            rows.write(_line(_row(utterance, found[0], style(utterance.text))))
     log.info("%s: %d utterances labelled, %d left out", out.name, len(store.done), dropped)
 
 
-def _row(utterance: Utterance, phones: Sequence[TimedPhone], text: str) -> dict[str, object]:
+def label_view(plain: Path, features: Store, out: Path, speed: Callable[[str], float]) -> None:
+    """Labels of an augmented view of a source from those of its plain recordings, in the folder `plain`.
+
+    features: those of the view; speed: how many times faster an utterance became (Augmenter.speed).
+    """
+    phones = Store(plain)
+    with StoreWriter(out, "int8") as store, (out / "aligned.jsonl").open("a", encoding="utf-8") as rows:
+        for row in read_aligned(plain):
+            if row.id not in features or row.id in store.done:
+                continue
+            ratio, known = speed(row.id), np.array(phones[row.id])
+            frames = (np.arange(features.length(row.id)) * ratio).astype(int)
+            store.add(row.id, known[frames.clip(max=len(known) - 1)])
+            times = [(w, a / ratio, b / ratio) for w, a, b in row.words]
+            rows.write(_line(Aligned(row.id, row.speaker, row.text, times)))
+    log.info("%s: %d utterances labelled", out.name, len(store.done))
+
+
+def _row(utterance: Utterance, phones: Sequence[TimedPhone], text: str) -> Aligned:
     times, words = word_times(phones), text.split()
     known = len(times) == len(words)  # else a number or a hyphen was read as more words than are written
-    timed = [[w, round(a, 3), round(b, 3)] for w, (a, b) in zip(words, times, strict=True)] if known else []
-    return {"id": utterance.id, "speaker": utterance.speaker, "text": text, "words": timed}
+    timed = [(w, a, b) for w, (a, b) in zip(words, times, strict=True)] if known else []
+    return Aligned(utterance.id, utterance.speaker, text, timed)
+
+
+def _line(row: Aligned) -> str:
+    words = [[w, round(a, 3), round(b, 3)] for w, a, b in row.words]
+    return (
+        json.dumps(
+            {"id": row.id, "speaker": row.speaker, "text": row.text, "words": words}, ensure_ascii=False
+        )
+        + "\n"
+    )
 
 
 def read_aligned(folder: Path) -> list[Aligned]:

@@ -1,10 +1,12 @@
 """The training loop of every stage: optimisers, precision, schedule, saving, resuming, several processes."""
 
+import gc
 import json
 import logging
 import math
 import os
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,6 +94,10 @@ class Trainer:
         try:
             self._loop(module)
         finally:
+            # The reducer must not be what holds the process group last: its end keeps Python's lock, which the threads
+            # of the group may need to come to theirs, and the process would hang.
+            del module
+            gc.collect()
             if started_here:
                 dist.destroy_process_group()
 
@@ -276,13 +282,14 @@ class BatchPlan:
         self.lengths, self.budget, self.seed, self.most = list(lengths), budget, seed, most
         if not self.lengths:
             raise ConfigError("There is nothing to train on: the prepared data is empty.")
-        self._epochs: dict[int, list[list[int]]] = {}
-        self.per_epoch = len(self._epoch(0))
+        self._current: tuple[int, list[list[int]]] = (0, self._plan(0))  # only one epoch's plan is kept
+        self._starts = [0, len(self._current[1])]  # number of the first batch of each epoch planned so far
 
-    def _epoch(self, epoch: int) -> list[list[int]]:
-        if epoch not in self._epochs:
-            self._epochs = {epoch: self._plan(epoch)}  # only the current one is kept
-        return self._epochs[epoch]
+    def batches(self, epoch: int) -> list[list[int]]:
+        """All batches of an epoch, in their order."""
+        if self._current[0] != epoch:
+            self._current = (epoch, self._plan(epoch))
+        return self._current[1]
 
     def _plan(self, epoch: int) -> list[list[int]]:
         draw = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
@@ -299,10 +306,10 @@ class BatchPlan:
                 batches.append([])
                 longest = self.lengths[item]
             batches[-1].append(item)
-        # Every epoch has as many batches as the shortest plan can promise; a rest too small to fill one is kept.
         return [batches[i] for i in torch.randperm(len(batches), generator=draw).tolist()]
 
     def __getitem__(self, number: int) -> list[int]:
-        epoch, place = divmod(number, self.per_epoch)
-        batches = self._epoch(epoch)
-        return batches[place % len(batches)]
+        while number >= self._starts[-1]:  # epochs differ a little in their number of batches
+            self._starts.append(self._starts[-1] + len(self.batches(len(self._starts) - 1)))
+        epoch = bisect_right(self._starts, number) - 1
+        return self.batches(epoch)[number - self._starts[epoch]]

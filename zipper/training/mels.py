@@ -6,6 +6,7 @@ and n alone, so a run continues exactly where it stopped. Shapes: B clips, N tok
 
 import io
 import logging
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -24,13 +25,14 @@ from zipper.errors import DataError
 from zipper.rates import MELS, VOCODER_RATE
 from zipper.speech.acoustic import frames_of
 from zipper.speech.mel import MelSpectrogram
-from zipper.training.labels import is_held_out
+from zipper.training.labels import is_held_out, read_aligned
 from zipper.training.manifest import read_audio_bytes, read_source
 from zipper.training.pitch import track_pitch
 from zipper.training.store import Store, StoreWriter
 
 log = logging.getLogger(__name__)
 
+EVERYONE = "*"
 MIN_SECONDS, MAX_SECONDS = 0.5, 20.0  # of a clip that is used
 CHUNK = 256  # clips that are analysed before the index is written
 POOL = 64  # batches that are sorted by length together
@@ -38,13 +40,17 @@ POOL = 64  # batches that are sorted by length together
 
 @dataclass(frozen=True)
 class Voice:
-    """A voice of the product and where its clips are."""
+    """A voice and where its clips are.
+
+    Voices that are not shipped only teach the network what the codes of other speakers sound like.
+    """
 
     name: str
     source: str  # folder or tar with a manifest.tsv, below the data folder
-    speaker: str  # as the manifest calls it
+    speaker: str  # as the manifest calls it; EVERYONE makes each speaker of the source a voice that is not shipped
     share: float  # of the clips of an epoch
     hours: float  # at most, of its clips
+    shipped: bool = True
 
 
 class Batch(NamedTuple):
@@ -56,6 +62,21 @@ class Batch(NamedTuple):
     mel: Tensor  # (B, T, M) log-mel
     hz: Tensor  # (B, T), 0 where unvoiced
     lengths: Tensor  # (B,) frames
+
+
+def each_speaker(voices: Sequence[Voice], work: Path) -> tuple[Voice, ...]:
+    """The same, with EVERYONE replaced by the speakers that the labels of the source name, sharing share and hours."""
+    found: list[Voice] = []
+    for voice in voices:
+        if voice.speaker != EVERYONE:
+            found.append(voice)
+            continue
+        speakers = sorted({row.speaker for row in read_aligned(work / "labels" / voice.source.removesuffix(".tar"))})
+        if not speakers:
+            raise DataError(f"{voice.source} names no speaker.")
+        share, hours = voice.share / len(speakers), voice.hours / len(speakers)
+        found += [Voice(f"{voice.name}-{who}", voice.source, who, share, hours, shipped=False) for who in speakers]
+    return tuple(found)
 
 
 def choose(voice: Voice, data: Path) -> list[str]:
@@ -127,8 +148,8 @@ class Clips:
             self.train.append([clip for clip in clips if not is_held_out(clip.id)])
             if not self.train[-1]:
                 raise DataError(f"No clip of {voice.name} has tokens, mel and pitch; prepare them first.")
-        self._current: tuple[int, list[list[Clip]]] = (0, self._plan(0))
-        self._per_epoch = len(self._current[1])
+        self._current: tuple[int, list[list[Clip]]] = (0, self._plan(0))  # only one epoch's plan is kept
+        self._starts = [0, len(self._current[1])]  # number of the first batch of each epoch planned so far
 
     def frames(self, clip: Clip) -> int:
         """Frames of a clip that its tokens cover."""
@@ -137,11 +158,16 @@ class Clips:
 
     def __call__(self, number: int) -> Batch:
         """Batch `number` of an endless sequence of epochs."""
-        epoch, place = divmod(number, self._per_epoch)
+        while number >= self._starts[-1]:  # epochs differ a little in their number of batches
+            self._starts.append(self._starts[-1] + len(self.batches(len(self._starts) - 1)))
+        epoch = bisect_right(self._starts, number) - 1
+        return self.collate(self.batches(epoch)[number - self._starts[epoch]])
+
+    def batches(self, epoch: int) -> list[list[Clip]]:
+        """All batches of an epoch, in their order."""
         if self._current[0] != epoch:
             self._current = (epoch, self._plan(epoch))
-        plan = self._current[1]
-        return self.collate(plan[place % len(plan)])
+        return self._current[1]
 
     def _plan(self, epoch: int) -> list[list[Clip]]:
         """Batches of an epoch, in which each voice has its share of the clips."""

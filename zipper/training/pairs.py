@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from zipper.model.zipper import PAD_ORDER
-from zipper.rates import TOKEN_RATE
+from zipper.rates import FRAMES_PER_TOKEN, TOKEN_RATE
 from zipper.text.tokenizer import TextTokenizer
 from zipper.training.labels import Aligned
 from zipper.training.loop import BatchPlan
@@ -24,7 +24,8 @@ class PairBatch(NamedTuple):
     """B utterances of one task.
 
     text, speech: (B, T) ids with begin and end, 0 behind the end; text_length, speech_length: (B,);
-    spans: (B, T text, 2) first and last speech position of each text token, -1 where the time is unknown.
+    spans: (B, T text, 2) first and last speech position of each text token, -1 where the time is unknown;
+    phones: (B, T speech) the phone that each speech token begins with, -1 where it is unknown.
     """
 
     task: Task
@@ -33,15 +34,17 @@ class PairBatch(NamedTuple):
     text_length: Tensor
     speech_length: Tensor
     spans: Tensor
+    phones: Tensor
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One utterance in tokens; spans as in PairBatch, without begin and end."""
+    """One utterance in tokens; spans and phones as in PairBatch, without begin and end."""
 
     text: list[int]
     speech: np.ndarray
     spans: list[tuple[int, int]]
+    phones: np.ndarray
 
 
 def piece_spans(
@@ -84,7 +87,9 @@ class Pairs:
         """utterances: (source, row); ids: begin and end of speech; budget: speech tokens of a batch with padding."""
         self.task, self.ids, self.exact = task, ids, tokenizer
         self.tokenizer = tokenizer.with_dropout(dropout) if dropout else tokenizer
-        self.stores = {name: Store(work / "tokens" / name) for name in {source for source, _ in utterances}}
+        sources = {source for source, _ in utterances}
+        self.stores = {name: Store(work / "tokens" / name) for name in sources}
+        self.phones = {name: Store(work / "labels" / name) for name in sources}
         self.utterances = [(s, u) for s, u in utterances if u.id in self.stores[s]]
         self.plan = BatchPlan([self.stores[s].length(u.id) for s, u in self.utterances], budget, seed)
 
@@ -93,14 +98,18 @@ class Pairs:
 
     def _pair(self, source: str, row: Aligned) -> Pair:
         pieces = self.tokenizer.encode(row.text)
-        return Pair(pieces, np.array(self.stores[source][row.id]), piece_spans(pieces, self.exact, row.words))
+        speech, phones = np.array(self.stores[source][row.id]), np.array(self.phones[source][row.id])
+        spans = piece_spans(pieces, self.exact, row.words)
+        return Pair(pieces, speech, spans, phones[::FRAMES_PER_TOKEN][: len(speech)])
 
     def collate(self, pairs: Sequence[Pair]) -> PairBatch:
         begin, end = self.ids
         text = [[self.exact.begin_id, *p.text, self.exact.end_id] for p in pairs]
         speech = [[begin, *p.speech.tolist(), end] for p in pairs]
         spans = torch.full((len(pairs), max(map(len, text)), 2), -1)
+        phones = torch.full((len(pairs), max(map(len, speech))), -1)
         for row, pair in enumerate(pairs):
+            phones[row, 1 : 1 + len(pair.phones)] = torch.from_numpy(pair.phones.astype(np.int64))
             if pair.spans:
                 found = torch.tensor(pair.spans)
                 spans[row, 1 : 1 + len(found)] = torch.where(
@@ -113,6 +122,7 @@ class Pairs:
             torch.tensor([len(t) for t in text]),
             torch.tensor([len(s) for s in speech]),
             spans,
+            phones,
         )
 
 

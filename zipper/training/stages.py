@@ -14,8 +14,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from zipper.model.checkpoint import load_tower, save, save_tower
-from zipper.model.config import TowerConfig, ZipConfig, ZipperConfig
+from zipper.model.checkpoint import load, load_tower, save, save_tower
+from zipper.model.config import MODALITIES, TowerConfig, ZipConfig, ZipperConfig
 from zipper.model.tower import Tower
 from zipper.model.zipper import ZipperModel
 from zipper.rates import FRAMES_PER_TOKEN
@@ -109,12 +109,20 @@ def tokenise(quantizer: Quantizer, work: Path, sources: Iterable[str]) -> None:
         log.info("%s: %d utterances tokenised", name, len(features))
 
 
-def prepare_text(corpus: Path, work: Path, vocab_size: int, lines: int) -> None:
-    """Stage `text`: learn the pieces, and write the ids of `lines` lines in a fixed shuffled order."""
+def prepare_text(
+    corpus: Path, work: Path, vocab_size: int, lines: int, pieces_of: Path | None = None
+) -> None:
+    """Stage `text`: learn the pieces, and write the ids of `lines` lines in a fixed shuffled order.
+
+    pieces_of: a model folder whose pieces are kept, so that its text tower can learn on.
+    """
     rows = corpus.read_text(encoding="utf-8").splitlines()
     order = np.random.default_rng(0).permutation(len(rows))[:lines]
     picked = [rows[i] for i in order]
-    tokenizer = TextTokenizer.train(picked[:60_000], vocab_size)
+    if pieces_of is None:
+        tokenizer = TextTokenizer.train(picked[:60_000], vocab_size)
+    else:
+        tokenizer = TextTokenizer.from_pretrained(pieces_of)
     tokenizer.save(work / "text")
     segments = (tokenizer.encode(row) for row in picked if row)
     np.save(
@@ -133,6 +141,8 @@ def _pretrain(
     tower: Tower, tokens: np.ndarray, config: PretrainConfig, work: Path, name: str, resume: bool
 ) -> None:
     windows = Windows(tokens, config.rows, config.length, config.loop.seed)
+    if config.compile:
+        compile_blocks(tower.blocks)
     Trainer(PretrainStage(tower), windows, config.loop, work / "runs" / name).run(resume)
     # Rounded once, here: the fused model ships in half precision, and its text tower must be this one bit for bit.
     tower.load_state_dict({key: weight.half().float() for key, weight in tower.state_dict().items()})
@@ -143,7 +153,10 @@ def pretrain_text(config: PretrainConfig, work: Path, resume: bool) -> None:
     """Stage `pretrain text`."""
     tokenizer = TextTokenizer.from_pretrained(work / "text")
     torch.manual_seed(config.loop.seed)
-    tower = Tower(tower_config(config.tower, tokenizer.vocab_size, tokenizer.begin_id, tokenizer.end_id))
+    if config.start:
+        tower = load(Path(config.start)).text.float()
+    else:
+        tower = Tower(tower_config(config.tower, tokenizer.vocab_size, tokenizer.begin_id, tokenizer.end_id))
     _pretrain(tower, np.load(work / "text" / "ids.npy", mmap_mode="r"), config, work, "pretrain-text", resume)
 
 
@@ -186,7 +199,12 @@ def code_embeddings(quantizer: Quantizer, width: int) -> Tensor:
 def fuse(config: FusionConfig, work: Path, resume: bool) -> None:
     """Stage `zip`: writes work/zipper, a whole model."""
     tokenizer = TextTokenizer.from_pretrained(work / "text")
-    model = fused_model(load_tower(work / "pretrain-text"), load_tower(work / "pretrain-speech"), config)
+    if config.start:
+        model = load(Path(config.start)).float()
+        if config.new_text_tower:
+            model.text.load_state_dict(load_tower(work / "pretrain-text").state_dict())
+    else:
+        model = fused_model(load_tower(work / "pretrain-text"), load_tower(work / "pretrain-speech"), config)
     ids = (model.config.speech.begin_id, model.config.speech.end_id)
 
     def pairs(task: Task, sources: Sequence[str], dropout: float) -> Pairs:
@@ -212,9 +230,19 @@ def fuse(config: FusionConfig, work: Path, resume: bool) -> None:
             (windows, alone),
         ]
     )
-    Trainer(ZipStage(model, config.loss), mixture, config.loop, work / "runs" / "zip").run(resume)
+    stage = ZipStage(model, config.loss)
+    if config.compile:
+        zips = [model.zips.block(point, m) for point in range(model.config.zip_points) for m in MODALITIES]
+        compile_blocks([*model.text.blocks, *model.speech.blocks, *zips])
+    Trainer(stage, mixture, config.loop, work / "runs" / "zip").run(resume)
     save(model.eval(), work / "zipper")
     tokenizer.save(work / "zipper")
+
+
+def compile_blocks(blocks: Iterable[torch.nn.Module]) -> None:
+    """Let torch.compile fuse what lies between the matrix products of each block; the names of weights stay."""
+    for block in blocks:
+        block.compile(dynamic=True)
 
 
 def fused_model(text: Tower, speech: Tower, config: FusionConfig) -> ZipperModel:

@@ -1,0 +1,103 @@
+"""Going on from a model: its pieces kept, its text tower learning on, the fusion taking that tower over."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from zipper.errors import ConfigError
+from zipper.model import checkpoint
+from zipper.model.zipper import ZipperModel
+from zipper.text.tokenizer import TextTokenizer
+from zipper.training import stages
+from zipper.training.config import FusionConfig, PretrainConfig, TowerSize
+from zipper.training.labels import Aligned, is_held_out
+from zipper.training.loop import LoopConfig
+from zipper.training.store import StoreWriter
+from zipper.training.zipping import ZipLoss, ZipStage
+
+LEVELS = (4, 4)  # of the tiny quantiser: the codes are 0 .. 15
+LINES = ["Hello there, how are you today?", "It was a dark and stormy night."]
+ONE_STEP = LoopConfig(steps=1, lr=1e-2, warmup=1, autocast=False)
+
+
+@pytest.fixture
+def work(tmp_path: Path, model_folder: Path) -> Path:
+    """A work folder with text in the pieces of the tiny model and one source of spoken lines."""
+    (tmp_path / "corpus.txt").write_text("\n".join(LINES * 3), encoding="utf-8")
+    stages.prepare_text(tmp_path / "corpus.txt", tmp_path, 999, 100, model_folder / "zipper")
+    names = [name for name in (f"set/{i}" for i in range(9)) if not is_held_out(name)]
+    words = [(word, 0.08 * i, 0.08 * (i + 1)) for i, word in enumerate(LINES[0].split())]
+    with StoreWriter(tmp_path / "tokens" / "set", "int16") as store:
+        for name in names:
+            store.add(name, np.arange(14))
+    with StoreWriter(tmp_path / "labels" / "set", "int8") as store:
+        for name in names:
+            store.add(name, np.arange(28) // 2)
+    (tmp_path / "labels" / "set" / "aligned.jsonl").write_text(
+        "".join(json.dumps(asdict(Aligned(name, "someone", LINES[0], words))) + "\n" for name in names),
+        encoding="utf-8",
+    )
+    return tmp_path
+
+
+def weights(model: torch.nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def test_text_is_written_in_the_pieces_of_the_model(work: Path, model_folder: Path) -> None:
+    tokenizer = TextTokenizer.from_pretrained(model_folder / "zipper")
+    ids = np.load(work / "text" / "ids.npy").tolist()
+    end = ids.index(tokenizer.end_id)
+    assert tokenizer.decode(ids[1:end]).strip() in LINES
+    assert (work / "text" / "text_tokenizer.json").read_text() == (
+        model_folder / "zipper" / "text_tokenizer.json"
+    ).read_text()
+
+
+def test_fusion_goes_on_with_the_text_tower_that_learned_on(work: Path, model_folder: Path) -> None:
+    start = str(model_folder / "zipper")
+    before = checkpoint.load(start)
+    size = TowerSize(**dict.fromkeys(("width", "depth", "heads", "kv_heads", "ff_width"), 999))
+    stages.pretrain_text(PretrainConfig(ONE_STEP, size, rows=2, length=8, start=start), work, False)
+    learned = checkpoint.load_tower(work / "pretrain-text")
+    assert learned.config == before.text.config  # of the model that goes on, not of the settings
+    assert not torch.equal(learned.embedding.weight, before.text.embedding.weight)
+
+    def fuse(new_text_tower: bool) -> ZipperModel:
+        stages.fuse(
+            FusionConfig(
+                ONE_STEP, ("set",), ("set",), batch_tokens=64, start=start, new_text_tower=new_text_tower
+            ),
+            work,
+            False,
+        )
+        return checkpoint.load(work / "zipper")
+
+    for new, tower in ((False, before.text), (True, learned)):
+        after = fuse(new)
+        for name, tensor in weights(tower).items():
+            assert torch.equal(tensor, after.text.state_dict()[name]), name
+        assert not torch.equal(after.speech.embedding.weight, before.speech.embedding.weight)
+
+
+def test_jitter_moves_codes_to_neighbours_and_nothing_else(model_folder: Path) -> None:
+    stage = ZipStage(checkpoint.load(model_folder / "zipper"), ZipLoss(hearing_jitter=0.5, levels=LEVELS))
+    ids = torch.arange(18).repeat(4000, 1)  # 16 codes, begin and end
+    moved = stage._jitter(ids, 0.5)
+    assert torch.equal(moved[:, 16:], ids[:, 16:])
+    codes, found = ids[:, :16], moved[:, :16]
+    steps = (codes % 4 - found % 4).abs() + (codes // 4 - found // 4).abs()
+    assert steps.max() == 1
+    # Half are picked; at a border half of the moves lead outside and stay, which is a quarter of all moves here.
+    assert float(steps.float().mean()) == pytest.approx(0.5 * 0.75, abs=0.01)
+    assert stage._jitter(ids, 0.0) is ids
+
+
+def test_levels_that_do_not_fit_the_codes_are_refused(model_folder: Path) -> None:
+    with pytest.raises(ConfigError, match="levels"):
+        ZipStage(checkpoint.load(model_folder / "zipper"), ZipLoss(hearing_jitter=0.1, levels=(8, 8)))

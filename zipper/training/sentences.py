@@ -1,0 +1,47 @@
+"""Stage `sentences`: which sentences of a corpus to have spoken, so that many words are heard with few hours."""
+
+import random
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+SPEAKABLE = re.compile(r"[A-Z][A-Za-z ,.;:'?!\"-]+[.?!]")  # nothing that a reader would have to interpret
+SENTENCE_END = re.compile(r"(?<=[.?!]) +(?=[A-Z])")
+WORD = re.compile(r"[a-z']+")
+LENGTHS = (25, 120)  # characters of a sentence
+COMMON = 24  # times that a word must occur in the corpus to be worth hearing; rarer ones are mostly misprints
+ENOUGH = 2  # sentences after which a word counts as heard
+NEW_SHARE = 0.18  # of the words of a sentence that are still to be heard, and at least two
+
+
+def sentences(lines: Iterable[str]) -> Iterator[str]:
+    """The sentences of the lines that can be read aloud as they stand."""
+    for line in lines:
+        for sentence in SENTENCE_END.split(line.strip()):
+            if LENGTHS[0] <= len(sentence) <= LENGTHS[1] and SPEAKABLE.fullmatch(sentence):
+                yield sentence
+
+
+def choose_sentences(
+    lines: Sequence[str], count: int, known: Iterable[str] = (), seed: int = 0, common: int = COMMON
+) -> list[str]:
+    """Up to `count` sentences that add words which neither those before them nor the lines in `known` hold.
+
+    Words that occur fewer than `common` times in all lines do not count.
+    """
+    frequency: Counter[str] = Counter()
+    for line in lines:
+        frequency.update(WORD.findall(line.lower()))
+    heard: Counter[str] = Counter()
+    for line in known:
+        heard.update(set(WORD.findall(line.lower())))
+    chosen: list[str] = []
+    for sentence in sentences(random.Random(seed).sample(lines, len(lines))):
+        words = set(WORD.findall(sentence.lower()))
+        new = [w for w in words if len(w) > 2 and frequency[w] >= common and heard[w] < ENOUGH]
+        if len(new) >= 2 and len(new) > NEW_SHARE * len(words):
+            chosen.append(sentence)
+            heard.update(words)
+            if len(chosen) == count:
+                break
+    return chosen

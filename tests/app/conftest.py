@@ -16,7 +16,7 @@ from zipper.audio import load_audio, write_wav
 
 SPOKEN = EXAMPLES / "recordings" / "clear.opus"  # what the fake microphone hears, over and over
 MICROPHONE_RATE = 48_000  # Hz, as Chromium's microphone has it
-PATIENCE = 60_000  # ms that anything on the page may take on a busy machine
+PATIENCE = 120_000  # ms that anything on the page may take on a busy machine
 
 
 @pytest.fixture(scope="session")

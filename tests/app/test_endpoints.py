@@ -72,13 +72,13 @@ def test_the_python_example_of_the_readme_runs(url: str, shipped: Zipper, monkey
 
 def test_the_shell_example_of_the_readme_runs(url: str, shipped: Zipper) -> None:
     script = example("sh").replace(README_ADDRESS, url)
-    done = subprocess.run(["bash", "-euc", script], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(["bash", "-euc", script], cwd=ROOT, capture_output=True, text=True, timeout=300, check=True)
     answers = [json.loads(line.removeprefix("data: ")) for line in done.stdout.splitlines() if line.startswith("data")]
     assert done.stdout.count("event: complete") == 2
     assert answers[0][0]["text"] == shipped.transcribe(CLEAR).text
     wav, said = answers[1]
     assert said["seed"] == 1
-    sound = subprocess.run(["curl", "-s", wav["url"]], capture_output=True, timeout=30, check=True).stdout
+    sound = subprocess.run(["curl", "-s", wav["url"]], capture_output=True, timeout=120, check=True).stdout
     assert soundfile.read(io.BytesIO(sound))[1] == shipped.detokenizer.sample_rate
 
 

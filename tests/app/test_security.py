@@ -26,7 +26,7 @@ SHORT = EXAMPLES / "recordings" / "short.opus"
 
 @pytest.fixture
 def http(tiny_url: str) -> httpx.Client:
-    return httpx.Client(base_url=tiny_url, timeout=60)
+    return httpx.Client(base_url=tiny_url, timeout=120)
 
 
 def ask(http: httpx.Client, endpoint: str, data: list[Any]) -> str:

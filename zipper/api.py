@@ -25,6 +25,7 @@ from zipper.passages import Given, alignment_heads, gates_into, make_passage, re
 from zipper.rates import SPEECH_RATE, TOKEN_RATE, TOKEN_SAMPLES
 from zipper.results import Passage, Speech, SpeechPart, Transcript, TranscriptPart
 from zipper.text.normalize import normalize, sentences
+from zipper.text.words import KnownWords
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 SENTENCE_PAUSE = 0.2  # s of silence after each sentence
@@ -48,15 +49,20 @@ class Zipper:
         detokenizer: Detokens,
         heads: Sequence[AlignmentHead] = (),
         folder: Path = ASSETS,
+        words: KnownWords | None = None,
     ) -> None:
-        """Parts that do not fit each other raise WeightsError. folder: where they come from."""
-        Components(model, speech_tokenizer, text_tokenizer, detokenizer, tuple(heads))
+        """Parts that do not fit each other raise WeightsError.
+
+        folder: where they come from; words: those that the beams of recognition are held to.
+        """
+        Components(model, speech_tokenizer, text_tokenizer, detokenizer, tuple(heads), words)
         self.model = model
         self.speech_tokenizer = speech_tokenizer
         self.text_tokenizer = text_tokenizer
         self.detokenizer = detokenizer
         self.heads = tuple(heads)
         self.folder = folder
+        self._prefer = None if words is None else decoding.known_words(words, text_tokenizer, model.config.text)
 
     @classmethod
     def from_pretrained(cls, folder: str | os.PathLike[str] = ASSETS) -> "Zipper":
@@ -72,6 +78,7 @@ class Zipper:
             parts.detokenizer,
             parts.heads,
             Path(folder),
+            parts.words,
         )
 
     @property
@@ -271,7 +278,9 @@ class Zipper:
             prompt = [self._segment("speech", codes)]
             before = Transcript(tuple(passages), seconds)
             steps: list[Step] = []
-            for step in generate(self.model, prompt, ["text"], options, gate_scale=gate_scale):
+            for step in generate(
+                self.model, prompt, ["text"], options, gate_scale=gate_scale, prefer=self._prefer
+            ):
                 steps.append(step)
                 text = f"{before.text} {self._text(steps)}".strip().rstrip(HALF_CHARACTER)
                 yield TranscriptPart(text, before.words, window.start / SPEECH_RATE, seconds)

@@ -16,6 +16,7 @@ from zipper.audio import Samples
 from zipper.errors import WeightsError
 from zipper.model.checkpoint import load
 from zipper.model.zipper import ZipperModel
+from zipper.text.words import KnownWords
 
 MODEL_FOLDER, SPEECH_TOKENIZER_FOLDER, DETOKENIZER_FOLDER = "zipper", "speech_tokenizer", "detokenizer"
 HEADS_FILE = "alignment.json"
@@ -70,13 +71,15 @@ class Detokens(Protocol):
 
 @dataclass(frozen=True)
 class Components:
-    """All parts; heads are the alignment heads of both directions, empty while none has been chosen."""
+    """All parts; heads are the alignment heads of both directions, empty while none has been chosen; words
+    those that recognition is held to."""
 
     model: ZipperModel
     speech_tokenizer: SpeechTokens
     text_tokenizer: TextTokens
     detokenizer: Detokens
     heads: tuple[AlignmentHead, ...] = ()
+    words: KnownWords | None = None
 
     def __post_init__(self) -> None:
         config = self.model.config
@@ -114,4 +117,5 @@ def load_components(folder: str | os.PathLike[str]) -> Components:
         TextTokenizer.from_pretrained(root / MODEL_FOLDER),
         Detokenizer.from_pretrained(root / DETOKENIZER_FOLDER),
         tuple(load_heads(heads)) if heads.exists() else (),
+        KnownWords.from_pretrained(root / MODEL_FOLDER),
     )

@@ -5,10 +5,14 @@ length.
 import math
 
 from zipper import limits
+from zipper.components import TextTokens
+from zipper.model.config import TowerConfig
 from zipper.model.sampling import SamplingOptions
 from zipper.rates import TOKEN_RATE
+from zipper.text.words import KnownWords, WordCost
 
 BEAMS = 8  # of recognition: a seventh fewer word errors than greedy decoding; 8 read a little better than 4, as fast
+UNKNOWN_WORD_COST = 3.0  # nats that a beam loses by a word of no dictionary: names are rare, misspellings are not
 # A recogniser that loops repeats a few words; no English sentence says the same eight pieces five times.
 TEXT_LOOP = 8  # text tokens, longest cycle that is looked for
 TEXT_REPEATS = 4
@@ -38,6 +42,13 @@ def recognition(seconds: float, beams: int, voiced_until: float = 0.0) -> Sampli
         deadline_seconds=limits.MAX_PASSAGE_SECONDS,
         end_after=max(0.0, voiced_until - HEARD_MARGIN),
     )
+
+
+def known_words(words: KnownWords, tokenizer: TextTokens, text: TowerConfig) -> WordCost:
+    """What a line of recognised text loses by words that do not exist."""
+    specials = (text.begin_id, text.end_id)
+    pieces = ["" if i in specials else tokenizer.piece(i) for i in range(tokenizer.vocab_size)]
+    return WordCost(words, pieces, text.end_id, UNKNOWN_WORD_COST)
 
 
 def synthesis(text: str, seed: int, temperature: float, text_seconds: float = 0.0) -> SamplingOptions:

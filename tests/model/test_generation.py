@@ -220,6 +220,20 @@ def test_wide_enough_beams_find_the_best_line_there_is(model, make_sequence) -> 
     assert found == max(ended, key=lambda line: _score(model, prompt, line))
 
 
+def test_what_is_known_from_elsewhere_counts_in_the_search(model, make_sequence) -> None:
+    """A line that is not wanted makes way for the next best one."""
+    prompt, end = make_sequence(("speech", 6)), model.config.text.end_id
+    options = SamplingOptions(max_tokens=2, beams=23)
+    plain = _run(model, prompt, ["text"], options).segments[0].ids
+    found = _run(
+        model, prompt, ["text"], options, prefer=lambda ids: -50.0 if tuple(ids) == plain else 0.0
+    ).segments[0].ids
+    lines = [(a, b) for a in range(2, 23) for b in range(1, 23) if (a, b) != plain]
+    kept = sorted(lines, key=lambda line: -_score(model, prompt, line))[: options.beams]
+    ended = [line for line in [(end,), *kept] if line[-1] == end and line != plain]
+    assert plain != found == max(ended, key=lambda line: _score(model, prompt, line))
+
+
 def test_beam_steps_look_like_greedy_steps(model, make_sequence) -> None:
     prompt = make_sequence(("speech", 6))
     options = SamplingOptions(max_tokens=8, beams=3)

@@ -1,5 +1,6 @@
 """Stores, phones in time, text style, pairs and the mixture of tasks."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ from zipper.errors import ConfigError
 from zipper.model.config import ZipConfig
 from zipper.model.zipper import PAD_ORDER
 from zipper.text.tokenizer import TextTokenizer
+from zipper.training.augment import AugmentConfig, Augmenter
 from zipper.training.config import CONFIGS, FusionConfig, PretrainConfig, TokenizerConfig, load_config
-from zipper.training.labels import Aligned, is_held_out
+from zipper.training.labels import Aligned, is_held_out, label_view, read_aligned
 from zipper.training.pairs import Pairs, orders, piece_spans
 from zipper.training.phones import (
     PHONE_IDS,
@@ -154,6 +156,30 @@ def test_pairs_put_the_source_before_the_target(tmp_path: Path, tokenizer: TextT
         # Phones lie where the speech tokens lie, behind the begin token
         assert batch.phones[long, 1:21].tolist() == [i % 7 for i in range(20)]
         assert batch.phones[long, [0, 21]].tolist() == [-1, -1] and int(batch.phones[1 - long].max()) == -1
+
+
+def test_the_label_of_a_view_follows_its_speed(tmp_path: Path) -> None:
+    """A recording that becomes a quarter faster has the same phones and words, each a fifth shorter."""
+    plain = tmp_path / "labels"
+    with StoreWriter(plain, "int8") as store:
+        store.add("a/1", np.repeat(np.arange(10), 10))  # 2 s of 20 ms
+    row = {"id": "a/1", "speaker": "x", "text": "Well done", "words": [["Well", 0.5, 1.0], ["done", 1.0, 2.0]]}
+    (plain / "aligned.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    with StoreWriter(tmp_path / "features", "float16", (1,)) as store:
+        store.add("a/1", np.zeros((80, 1)))
+    label_view(plain, Store(tmp_path / "features"), tmp_path / "view", lambda _: 1.25)
+    (found,) = read_aligned(tmp_path / "view")
+    assert found.words == [("Well", 0.4, 0.8), ("done", 0.8, 1.6)] and found.text == "Well done"
+    assert np.array_equal(Store(tmp_path / "view")["a/1"], np.repeat(np.arange(10), 8))
+
+
+def test_the_told_speed_is_the_one_of_the_sound() -> None:
+    augmenter = Augmenter(AugmentConfig(noise=0, room=0, band=0, codec=0), seed=3)
+    sound = np.random.default_rng(0).standard_normal(16_000).astype(np.float32)
+    speeds = {augmenter.speed(name) for name in "abc"}
+    assert len(speeds) == 3
+    for name in "abc":
+        assert len(augmenter(name, sound)) == pytest.approx(16_000 / augmenter.speed(name), abs=2)
 
 
 def test_pretraining_leaves_out_what_is_held_out(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from zipper.model.config import Modality
 from zipper.model.sampling import SamplingOptions, constrain
 from zipper.model.session import Prediction, Session
 
+PREFERRED_FROM = 4  # times as many candidates as are kept are looked at where lines are preferred
+Preference = Callable[[Sequence[int]], float]  # what a line gains in log-probability by its last token
 
 @dataclass(frozen=True)
 class Hypothesis:
@@ -44,19 +46,20 @@ def beam_search(
     prediction: Prediction,
     options: SamplingOptions,
     stop: Callable[[], bool],
+    prefer: Preference | None = None,
 ) -> Iterator[tuple[Hypothesis, int]]:
     """A line and how many of its first tokens are settled, after each step that settles more of them.
 
     Settled are tokens that all lines share. The last line is the best by log-probability per token, all settled;
     it has no end token when a limit or `stop` cut it. `prediction` is what the session predicts for the first token.
-    The session itself reads nothing.
+    The session itself reads nothing. `prefer` brings in what is known about lines from elsewhere.
     """
     tower = session.model.config.tower(modality)
     live, finished = [_Beam(Hypothesis(), 0)], list[Hypothesis]()
     branch: Session | None = None
     settled = 0
     for count in range(1, options.max_tokens + 1):
-        candidates = _extend(live, prediction, options, tower.begin_id, tower.end_id)
+        candidates = _extend(live, prediction, options, (tower.begin_id, tower.end_id), prefer)
         ended = [c.hypothesis for c in candidates[: options.beams] if c.hypothesis.ids[-1] == tower.end_id]
         finished.extend(ended)
         live = [c for c in candidates if c.hypothesis.ids[-1] != tower.end_id][: options.beams]
@@ -81,7 +84,11 @@ def _common(lines: Sequence[Hypothesis]) -> int:
 
 
 def _extend(
-    live: list[_Beam], prediction: Prediction, options: SamplingOptions, begin_id: int, end_id: int
+    live: list[_Beam],
+    prediction: Prediction,
+    options: SamplingOptions,
+    ids: tuple[int, int],
+    prefer: Preference | None,
 ) -> list[_Beam]:
     """The best next lines, best first; enough that `beams` of them do not end."""
     logits = prediction.logits.cpu()
@@ -89,14 +96,11 @@ def _extend(
     totals = []
     for beam in live:
         place = None if prediction.place is None else float(prediction.place[beam.row])
-        allowed = constrain(logits[beam.row], beam.hypothesis.ids, options, begin_id, end_id, place)
+        allowed = constrain(logits[beam.row], beam.hypothesis.ids, options, *ids, place)
         totals.append(beam.hypothesis.score + allowed.log_softmax(dim=-1))
     scores = torch.stack(totals)  # (live, V)
-    best = scores.flatten().topk(min(2 * options.beams, scores.numel()))
     extended = []
-    for score, place in zip(best.values.tolist(), best.indices.tolist(), strict=True):
-        if score == -math.inf:
-            break
+    for score, place in _best(scores, live, 2 * options.beams, prefer):
         beam, token = live[place // scores.shape[1]], place % scores.shape[1]
         rows = prediction.attention
         line = beam.hypothesis
@@ -108,3 +112,17 @@ def _extend(
         )
         extended.append(_Beam(longer, beam.row))
     return extended
+
+
+def _best(
+    scores: Tensor, live: Sequence[_Beam], count: int, prefer: Preference | None
+) -> list[tuple[float, int]]:
+    """The best (score, place in the flat scores), best first; what `prefer` lowers makes room for others."""
+    wanted = count if prefer is None else PREFERRED_FROM * count
+    best = scores.flatten().topk(min(wanted, scores.numel()))
+    found = [(s, p) for s, p in zip(best.values.tolist(), best.indices.tolist(), strict=True) if s > -math.inf]
+    if prefer is None:
+        return found
+    size = scores.shape[1]
+    judged = [(s + prefer((*live[p // size].hypothesis.ids, p % size)), p) for s, p in found]
+    return sorted(judged, key=lambda pair: -pair[0])[:count]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from zipper.errors import OptionError
-from zipper.model.beam import Hypothesis, beam_search
+from zipper.model.beam import Hypothesis, Preference, beam_search
 from zipper.model.config import MODALITIES, Modality
 from zipper.model.sampling import SamplingOptions, choose, constrain
 from zipper.model.session import Prediction, Session
@@ -70,12 +70,14 @@ def generate(
     *,
     gate_scale: GateScale | float | None = None,
     cancelled: Callable[[], bool] | None = None,
+    prefer: Preference | None = None,
 ) -> Iterator[Step]:
     """Tokens of each output segment in turn, as they come.
 
     A prompt and outputs of one modality run its tower alone. A last prompt segment without an end token
     is continued if the first output has its modality; otherwise each output starts with a begin token.
     After a deadline nothing more is generated; when `cancelled` returns True the steps just cease.
+    `prefer` says what a line of a beam search gains by its last token, beside the model.
     Raises OptionError at once for a request that makes no sense.
     """
     chosen = {m: options if isinstance(options, SamplingOptions) else options.get(m) for m in MODALITIES}
@@ -87,7 +89,7 @@ def generate(
     _check_prompt(model, prompt)
     scale = resolve_gate_scale(gate_scale, model.config.zip_points)
     plan = [(modality, chosen[modality] or SamplingOptions()) for modality in outputs]
-    return _generate(model, prompt, plan, scale, cancelled or (lambda: False))
+    return _generate(model, prompt, plan, scale, cancelled or (lambda: False), prefer)
 
 
 def _check_prompt(model: ZipperModel, prompt: Sequence[Segment]) -> None:
@@ -106,6 +108,7 @@ def _generate(
     plan: Sequence[tuple[Modality, SamplingOptions]],
     scale: GateScale,
     cancelled: Callable[[], bool],
+    prefer: Preference | None,
 ) -> Iterator[Step]:
     """Read the prompt, then decode one output after the other."""
     started = time.monotonic()
@@ -121,8 +124,11 @@ def _generate(
         if prediction is None or not continues or prompt[-1].ids[-1] == tower.end_id:
             prediction = session.feed(modality, (tower.begin_id,))
         ids, reason = [], None
-        decode = _beams if options.beams > 1 else _samples
-        for step in decode(session, modality, prediction, options, started, cancelled):
+        if options.beams > 1:
+            steps = _beams(session, modality, prediction, options, started, cancelled, prefer)
+        else:
+            steps = _samples(session, modality, prediction, options, started, cancelled)
+        for step in steps:
             ids.append(step.id)
             reason = step.stop_reason
             yield step
@@ -169,6 +175,7 @@ def _beams(
     options: SamplingOptions,
     started: float,
     cancelled: Callable[[], bool],
+    prefer: Preference | None,
 ) -> Iterator[Step]:
     """Tokens of the best line of a beam search, as they settle. The session has read none of them."""
 
@@ -176,7 +183,7 @@ def _beams(
         return options.deadline_seconds is not None and time.monotonic() - started >= options.deadline_seconds
 
     given = 0
-    lines = beam_search(session, modality, prediction, options, lambda: cancelled() or late())
+    lines = beam_search(session, modality, prediction, options, lambda: cancelled() or late(), prefer)
     for line, settled in lines:
         if cancelled():
             return

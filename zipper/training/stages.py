@@ -23,6 +23,7 @@ from zipper.speech.quantizer import Quantizer, QuantizerConfig
 from zipper.speech.tokenizer import SpeechTokenizer
 from zipper.speech.whisper import EncoderConfig, WhisperEncoder, from_hugging_face
 from zipper.text.tokenizer import TextTokenizer
+from zipper.text.words import FEWEST, KnownWords, count_words
 from zipper.training.config import FusionConfig, PretrainConfig, TokenizerConfig, TowerSize
 from zipper.training.labels import Aligned, is_held_out, read_aligned
 from zipper.training.loop import Trainer
@@ -112,7 +113,7 @@ def tokenise(quantizer: Quantizer, work: Path, sources: Iterable[str]) -> None:
 def prepare_text(
     corpus: Path, work: Path, vocab_size: int, lines: int, pieces_of: Path | None = None
 ) -> None:
-    """Stage `text`: learn the pieces, and write the ids of `lines` lines in a fixed shuffled order.
+    """Stage `text`: learn the pieces, write the ids of `lines` lines in a fixed shuffled order, list the words.
 
     pieces_of: a model folder whose pieces are kept, so that its text tower can learn on.
     """
@@ -124,6 +125,7 @@ def prepare_text(
     else:
         tokenizer = TextTokenizer.from_pretrained(pieces_of)
     tokenizer.save(work / "text")
+    KnownWords(word for word, count in count_words(rows).items() if count >= FEWEST).save(work / "text")
     segments = (tokenizer.encode(row) for row in picked if row)
     np.save(
         work / "text" / "ids.npy",
@@ -237,6 +239,8 @@ def fuse(config: FusionConfig, work: Path, resume: bool) -> None:
     Trainer(stage, mixture, config.loop, work / "runs" / "zip").run(resume)
     save(model.eval(), work / "zipper")
     tokenizer.save(work / "zipper")
+    if words := KnownWords.from_pretrained(work / "text"):
+        words.save(work / "zipper")
 
 
 def compile_blocks(blocks: Iterable[torch.nn.Module]) -> None:

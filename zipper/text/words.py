@@ -1,0 +1,102 @@
+"""The words that a language has: a recogniser that spells by ear is held to them where the sound allows it."""
+
+from __future__ import annotations
+
+import os
+import re
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from zipper.errors import WeightsError
+
+FILE_NAME = "words.txt"
+FEWEST = 5  # times that a word must occur in the corpus; rarer ones are mostly misprints
+APOSTROPHES = str.maketrans("\u2019", "'")
+WORD = re.compile(r"[a-z]+(?:'[a-z]+)*")
+BETWEEN_WORDS = re.compile(r"[^a-z']+")
+REMEMBERED = 50_000  # groups of pieces whose count is kept
+
+
+def count_words(lines: Iterable[str]) -> Counter[str]:
+    """How often each word, in small letters, occurs."""
+    counts: Counter[str] = Counter()
+    for line in lines:
+        counts.update(WORD.findall(line.lower().translate(APOSTROPHES)))
+    return counts
+
+
+class KnownWords:
+    """Words in small letters, with their beginnings."""
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self._words = sorted(set(words))
+
+    def __len__(self) -> int:
+        return len(self._words)
+
+    def __contains__(self, word: str) -> bool:
+        place = bisect_left(self._words, word)
+        return place < len(self._words) and self._words[place] == word
+
+    def begins(self, letters: str) -> bool:
+        """Whether some word begins with these letters."""
+        place = bisect_left(self._words, letters)
+        return place < len(self._words) and self._words[place].startswith(letters)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | os.PathLike[str]) -> KnownWords | None:
+        """words.txt of a model folder, one word a line; None where a model has none. Raises WeightsError."""
+        path = Path(folder) / FILE_NAME
+        if not path.exists():
+            return None
+        try:
+            return cls(path.read_text(encoding="utf-8").split())
+        except (OSError, UnicodeDecodeError) as error:
+            raise WeightsError(f"{FILE_NAME} cannot be read; fetch the model files again.") from error
+
+    def save(self, folder: Path) -> None:
+        (folder / FILE_NAME).write_text("\n".join(self._words) + "\n", encoding="utf-8")
+
+
+class WordCost:
+    """Callable: how much a line of pieces gains (always 0 or less) by its last piece.
+
+    As soon as the letters of a word begin no known word, or a word ends that is none, the line loses `cost` nats.
+    """
+
+    def __init__(self, known: KnownWords, pieces: Sequence[str], end_id: int, cost: float) -> None:
+        """pieces: how each id reads, empty for begin and end; the first piece of a word opens with a space."""
+        self.known, self.cost = known, cost
+        self._pieces = [piece.lower() for piece in pieces]
+        self._opens = [piece.startswith(" ") or i == end_id for i, piece in enumerate(pieces)]
+        self._unknown = lru_cache(REMEMBERED)(self._count_unknown)
+
+    def __call__(self, ids: Sequence[int]) -> float:
+        start = len(ids) - 1  # of the word that the last piece opens or goes on with
+        while start > 0 and not self._opens[ids[start]]:
+            start -= 1
+        now = "".join(self._pieces[i] for i in ids[start:])
+        lost = self._unknown(now, False)
+        if start < len(ids) - 1:
+            lost -= self._unknown("".join(self._pieces[i] for i in ids[start:-1]), False)
+        elif start > 0:
+            begun = start - 1
+            while begun > 0 and not self._opens[ids[begun]]:
+                begun -= 1
+            before = "".join(self._pieces[i] for i in ids[begun:start])
+            lost += self._unknown(before, True) - self._unknown(before, False)
+        return -self.cost * lost
+
+    def _count_unknown(self, letters: str, ended: bool) -> int:
+        """How many words in the pieces of one space-separated group cannot be, or become, known ones."""
+        *whole, last = BETWEEN_WORDS.split(letters)
+        count = sum(1 for word in whole if not self._is_word(word))
+        fine = self._is_word(last) if ended else not last.strip("'") or self.known.begins(last.lstrip("'"))
+        return count + (not fine)
+
+    def _is_word(self, letters: str) -> bool:
+        word = letters.strip("'")
+        return not word or word in self.known

@@ -26,6 +26,7 @@ from zipper.speech.quantizer import Quantizer, QuantizerConfig
 from zipper.speech.tokenizer import SpeechTokenizer
 from zipper.speech.whisper import EncoderConfig, WhisperEncoder
 from zipper.text.tokenizer import TextTokenizer
+from zipper.text.words import KnownWords, count_words
 
 TEXT = "Hello there. It was a dark night."
 
@@ -70,6 +71,24 @@ def test_transcribe_stream_grows_to_the_transcript(zipper: Zipper, make_speech: 
 
 def test_beams(zipper: Zipper, make_speech: MakeSpeech) -> None:
     assert zipper.transcribe((make_speech(1.0), SPEECH_RATE), beams=2).words
+
+
+def test_recognition_is_held_to_the_words_of_the_model(
+    zipper: Zipper, model_folder: Path, make_speech: MakeSpeech, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a word of no dictionary costs more than anything else, none is written."""
+    monkeypatch.setattr(decoding, "UNKNOWN_WORD_COST", 1000.0)
+    sound = (make_speech(2.0), SPEECH_RATE)
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    known = KnownWords(["dark", "night", "today"])
+    known.save(folder / "zipper")
+    held = Zipper.from_pretrained(folder)
+
+    def unknown(text: str) -> set[str]:
+        return {word for word in count_words([text]) if word not in known}
+
+    assert unknown(zipper.transcribe(sound, beams=8).text)
+    assert not unknown(held.transcribe(sound, beams=8).text.rpartition(" ")[0])  # the last word is cut by the limit
 
 
 @pytest.fixture

@@ -205,5 +205,8 @@ def test_shipped_configurations_load_and_typos_are_named() -> None:
     assert load_config(PretrainConfig, CONFIGS / "pretrain-text.yaml", ["loop.steps=7"]).loop.steps == 7
     assert load_config(PretrainConfig, CONFIGS / "pretrain-speech.yaml").sources
     assert load_config(FusionConfig, CONFIGS / "zip.yaml").hear
+    assert load_config(PretrainConfig, CONFIGS / "pretrain-text.yaml", ["loop.lr=2e-3"]).loop.lr == 0.002
+    with pytest.raises(ConfigError, match="lr: 'fast' is not a number"):
+        load_config(PretrainConfig, CONFIGS / "pretrain-text.yaml", ["loop.lr=fast"])
     with pytest.raises(ConfigError, match="stpes"):
         load_config(PretrainConfig, CONFIGS / "pretrain-text.yaml", ["loop.stpes=7"])

@@ -114,9 +114,19 @@ def build(kind: type[T], data: object, where: str) -> T:
             values[name] = build(typing.cast(type[Any], hint), value, f"{where}: {name}")
         elif typing.get_origin(hint) is tuple and isinstance(value, list):
             values[name] = tuple(value)
+        elif hint is float:
+            values[name] = _number(value, f"{where}: {name}")
         else:
             values[name] = value
     try:
         return kind(**values)
     except TypeError as error:
         raise ConfigError(f"{where}: {error}.") from error
+
+
+def _number(value: object, where: str) -> float:
+    """YAML reads 2e-3 as text, for want of a dot."""
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{where}: {value!r} is not a number.") from error

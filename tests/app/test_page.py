@@ -46,6 +46,15 @@ def left_early(shipped: Zipper, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return texts
 
 
+def given_up(page: Page, left_early: list[str]) -> None:
+    """The long synthesis has ended before its end."""
+    for _ in range(100):
+        if left_early:
+            break
+        page.wait_for_timeout(100)
+    assert left_early == [LONG]
+
+
 def open_page(page: Page, url: str, theme: str = "light") -> None:
     page.goto(f"{url}?__theme={theme}")
     expect(page.get_by_role("tab", name="Transcribe", exact=True)).to_be_visible()
@@ -325,7 +334,7 @@ def test_people_wait_in_turn_and_leave_freely(
     first.close()
     ready(page, "synthesize-map")
     client.predict("Once upon a", 5, api_name="/complete")
-    assert left_early == [LONG]
+    given_up(page, left_early)
 
 
 def test_stop_frees_the_model(page: Page, url: str, left_early: list[str]) -> None:
@@ -336,7 +345,7 @@ def test_stop_frees_the_model(page: Page, url: str, left_early: list[str]) -> No
     page.locator("#synthesize-stop").click()
     expect(page.locator("#synthesize-status")).to_contain_text("Stopped")
     client.predict("Once upon a", 5, api_name="/complete")
-    assert left_early == [LONG]
+    given_up(page, left_early)
 
 
 def test_results_stay_with_their_people(page: Page, browser: Browser, url: str) -> None:

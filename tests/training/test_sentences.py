@@ -1,6 +1,6 @@
 """Which sentences are chosen to be spoken."""
 
-from zipper.training.sentences import choose_sentences, sentences
+from zipper.training.sentences import choose_sentences, draw_sentences, sentences
 
 LINES = [
     "The lighthouse keeper climbed the stairs. He saw 12 ships, and a storm was coming in.",
@@ -26,3 +26,11 @@ def test_sentences_are_chosen_for_words_that_were_not_heard() -> None:
     assert choose_sentences(LINES, 1, common=1) == choose_sentences(LINES, 1, common=1)
     assert len(choose_sentences(LINES, 1, common=1)) == 1
     assert choose_sentences(LINES, 10, common=50) == []
+
+
+def test_random_sentences_are_the_seed_s_and_each_comes_once() -> None:
+    every = list(sentences(LINES))
+    drawn = draw_sentences(LINES, 10, seed=1)
+    assert sorted(drawn) == sorted(every)
+    assert drawn[:2] == draw_sentences(LINES, 2, seed=1)
+    assert len({tuple(draw_sentences(LINES, 10, seed)) for seed in range(20)}) > 1

@@ -22,7 +22,7 @@ from zipper.training.features import extract
 from zipper.training.labels import label_source, label_view, train_classifier
 from zipper.training.loop import LoopConfig
 from zipper.training.manifest import read_source
-from zipper.training.sentences import choose_sentences
+from zipper.training.sentences import choose_sentences, draw_sentences
 from zipper.training.store import Store
 from zipper.training.style import Truecaser
 
@@ -83,7 +83,9 @@ def parser() -> argparse.ArgumentParser:
     chosen.add_argument("corpus", type=Path)
     chosen.add_argument("--out", type=Path, required=True)
     chosen.add_argument("--count", type=int, default=4800, help="default %(default)s")
-    chosen.add_argument("--known", type=Path, nargs="*", default=[], help="texts that are spoken already")
+    how = chosen.add_mutually_exclusive_group()
+    how.add_argument("--known", type=Path, nargs="*", help="texts that are spoken already")
+    how.add_argument("--random", type=int, metavar="SEED", help="any sentences, not those with new words")
     chosen.add_argument("--prefix", default="s", help="of the ids (default %(default)s)")
     tokenizer = add("tokenizer", "train the speech quantiser", _tokenizer)
     tokenizer.add_argument("--whisper", type=Path, required=True, help="Hugging Face folder of Whisper base")
@@ -163,8 +165,11 @@ def _text(a: argparse.Namespace) -> None:
 
 def _sentences(a: argparse.Namespace) -> None:
     lines = a.corpus.read_text(encoding="utf-8").splitlines()
-    known = [line for path in a.known for line in path.read_text(encoding="utf-8").splitlines()]
-    found = choose_sentences(lines, a.count, known)
+    known = [line for path in a.known or () for line in path.read_text(encoding="utf-8").splitlines()]
+    if a.random is not None:
+        found = draw_sentences(lines, a.count, a.random)
+    else:
+        found = choose_sentences(lines, a.count, known)
     rows = (f"{a.prefix}{number:05d}\t{sentence}\n" for number, sentence in enumerate(found))
     a.out.write_text("".join(rows), encoding="utf-8")
     logging.info("%d sentences", len(found))

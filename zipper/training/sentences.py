@@ -45,3 +45,10 @@ def choose_sentences(
             if len(chosen) == count:
                 break
     return chosen
+
+
+def draw_sentences(lines: Iterable[str], count: int, seed: int) -> list[str]:
+    """Up to `count` sentences of the lines, whatever their words: what an evaluation should be made of."""
+    found = list(sentences(lines))
+    random.Random(seed).shuffle(found)
+    return found[:count]

@@ -88,6 +88,23 @@ def test_prepared_clips(work: Path, clips: Clips) -> None:
     assert len(Store(work / "mels" / "ada")) == len(Store(work / "pitch" / "ada")) == CLIPS
 
 
+def test_a_voice_may_have_several_sources(work: Path) -> None:
+    write_source(work / "more", "a", 150.0)
+    with StoreWriter(work / "tokens" / "more", "int16") as store:
+        for clip in range(CLIPS):
+            store.add(f"more/a{clip}", code_sequence(clip))
+    voice = replace(CONFIG.chosen()[0], name="both", source="low+more")
+    assert choose(voice, work) == [f"{source}/a{clip}" for source in ("low", "more") for clip in range(CLIPS)]
+    prepare([voice], work, work, workers=1)
+    both = Clips([voice], work, CONFIG.batch_frames, seed=1)
+    assert {clip.id for clip in both.train[0] + both.held_out[0]} == set(choose(voice, work))
+    for clip in both.train[0]:  # each with its own tokens, mel and pitch
+        alone = Store(work / "tokens" / clip.id.split("/")[0])
+        assert np.array_equal(both.tokens[0][clip.id], alone[clip.id])
+        assert both.frames(clip) <= both.mels[0].length(clip.id)
+        assert len(both.mels[0][clip.id]) == len(both.pitches[0][clip.id])
+
+
 def test_batches_are_decided_by_seed_and_number(work: Path, clips: Clips) -> None:
     again = Clips(CONFIG.chosen(), work, CONFIG.batch_frames, seed=1)
     for number in (0, 7, 2):

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
@@ -28,7 +28,7 @@ from zipper.speech.mel import MelSpectrogram
 from zipper.training.labels import is_held_out, read_aligned
 from zipper.training.manifest import read_audio_bytes, read_source
 from zipper.training.pitch import track_pitch
-from zipper.training.store import Store, StoreWriter
+from zipper.training.store import JoinedStores, Store, StoreWriter
 
 log = logging.getLogger(__name__)
 
@@ -46,11 +46,16 @@ class Voice:
     """
 
     name: str
-    source: str  # folder or tar with a manifest.tsv, below the data folder
+    source: str  # folder or tar with a manifest.tsv, below the data folder; several are joined by +
     speaker: str  # as the manifest calls it; EVERYONE makes each speaker of the source a voice that is not shipped
     share: float  # of the clips of an epoch
     hours: float  # at most, of its clips
     shipped: bool = True
+
+    @property
+    def sources(self) -> list[str]:
+        """Names of its folders and tars."""
+        return self.source.split("+")
 
 
 class Batch(NamedTuple):
@@ -71,7 +76,8 @@ def each_speaker(voices: Sequence[Voice], work: Path) -> tuple[Voice, ...]:
         if voice.speaker != EVERYONE:
             found.append(voice)
             continue
-        speakers = sorted({row.speaker for row in read_aligned(work / "labels" / voice.source.removesuffix(".tar"))})
+        folders = [work / "labels" / source.removesuffix(".tar") for source in voice.sources]
+        speakers = sorted({row.speaker for folder in folders for row in read_aligned(folder)})
         if not speakers:
             raise DataError(f"{voice.source} names no speaker.")
         share, hours = voice.share / len(speakers), voice.hours / len(speakers)
@@ -80,9 +86,9 @@ def each_speaker(voices: Sequence[Voice], work: Path) -> tuple[Voice, ...]:
 
 
 def choose(voice: Voice, data: Path) -> list[str]:
-    """Ids of the clips of a voice, in the order of its manifest, up to its hours."""
+    """Ids of the clips of a voice, in the order of its manifests, up to its hours."""
     chosen, seconds = [], 0.0
-    for utterance in read_source(data / voice.source):
+    for utterance in chain.from_iterable(read_source(data / source) for source in voice.sources):
         fits = MIN_SECONDS <= utterance.seconds <= MAX_SECONDS
         if utterance.speaker == voice.speaker and fits and seconds < 3600 * voice.hours:
             chosen.append(utterance.id)
@@ -102,7 +108,8 @@ def prepare(voices: Sequence[Voice], data: Path, work: Path, workers: int) -> No
                 StoreWriter(work / "pitch" / voice.name, "float16") as pitches,
             ):
                 missing = wanted - pitches.done.keys()
-                todo = (pair for pair in read_audio_bytes(data / voice.source) if pair[0] in missing)
+                pairs = chain.from_iterable(read_audio_bytes(data / source) for source in voice.sources)
+                todo = (pair for pair in pairs if pair[0] in missing)
                 while chunk := list(islice(todo, CHUNK)):
                     for name, mel, hz in pool.map(analyse, chunk, chunksize=16):
                         if name not in mels.done:
@@ -137,7 +144,10 @@ class Clips:
     def __init__(self, voices: Sequence[Voice], work: Path, batch_frames: int, seed: int) -> None:
         self.batch_frames, self.seed = batch_frames, seed
         self.shares = [voice.share for voice in voices]
-        self.tokens = [Store(work / "tokens" / voice.source.removesuffix(".tar")) for voice in voices]
+        self.tokens = [
+            JoinedStores([Store(work / "tokens" / source.removesuffix(".tar")) for source in voice.sources])
+            for voice in voices
+        ]
         self.mels = [Store(work / "mels" / voice.name) for voice in voices]
         self.pitches = [Store(work / "pitch" / voice.name) for voice in voices]
         self.train: list[list[Clip]] = []

@@ -1,7 +1,7 @@
 """Arrays of many utterances in one flat file: features, tokens and labels, made once and read as memory maps."""
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -79,6 +79,26 @@ class Store(Mapping[str, np.ndarray]):
 
     def __len__(self) -> int:
         return len(self.index)
+
+
+class JoinedStores(Mapping[str, np.ndarray]):
+    """Several stores, whose ids differ, read as one."""
+
+    def __init__(self, stores: Sequence[Store]) -> None:
+        self.store_of = {name: store for store in stores for name in store}
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.store_of[name][name]
+
+    def length(self, name: str) -> int:
+        """Rows of one utterance, without touching the data."""
+        return self.store_of[name].length(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.store_of)
+
+    def __len__(self) -> int:
+        return len(self.store_of)
 
 
 def _read_index(folder: Path) -> dict[str, tuple[int, int]]:

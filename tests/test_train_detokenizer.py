@@ -16,7 +16,7 @@ from zipper.speech.hifigan import HifiGan, HifiGanConfig
 from zipper.training import detokenizer as stage
 from zipper.training.config import CONFIGS, load_config
 from zipper.training.loop import LoopConfig, Trainer
-from zipper.training.mels import EVERYONE, Batch, Clips, choose, each_speaker, prepare
+from zipper.training.mels import EVERYONE, Batch, Clip, Clips, choose, each_speaker, prepare
 from zipper.training.store import Store, StoreWriter
 
 RATE = 24_000
@@ -92,17 +92,20 @@ def test_a_voice_may_have_several_sources(work: Path) -> None:
     write_source(work / "more", "a", 150.0)
     with StoreWriter(work / "tokens" / "more", "int16") as store:
         for clip in range(CLIPS):
-            store.add(f"more/a{clip}", code_sequence(clip))
+            store.add(f"more/a{clip}", code_sequence(CLIPS + clip))  # others than those of "low"
     voice = replace(CONFIG.chosen()[0], name="both", source="low+more")
     assert choose(voice, work) == [f"{source}/a{clip}" for source in ("low", "more") for clip in range(CLIPS)]
     prepare([voice], work, work, workers=1)
     both = Clips([voice], work, CONFIG.batch_frames, seed=1)
     assert {clip.id for clip in both.train[0] + both.held_out[0]} == set(choose(voice, work))
-    for clip in both.train[0]:  # each with its own tokens, mel and pitch
-        alone = Store(work / "tokens" / clip.id.split("/")[0])
-        assert np.array_equal(both.tokens[0][clip.id], alone[clip.id])
-        assert both.frames(clip) <= both.mels[0].length(clip.id)
-        assert len(both.mels[0][clip.id]) == len(both.pitches[0][clip.id])
+    for clip in both.train[0]:  # each with its own tokens and its own sound
+        source, number = clip.id.split("/a")
+        assert np.array_equal(both.tokens[0][clip.id], code_sequence(int(number) + CLIPS * (source == "more")))
+        low = both.pitches[0][f"low/a{number}"].astype(np.float32)
+        hz = both.pitches[0][clip.id].astype(np.float32)
+        ratio = np.median(hz[5:60]) / np.median(low[5:60])
+        assert ratio == pytest.approx(1.25 if source == "more" else 1.0, rel=0.02)
+    assert both.frames(Clip("more/a0", 0)) == 68
 
 
 def test_batches_are_decided_by_seed_and_number(work: Path, clips: Clips) -> None:

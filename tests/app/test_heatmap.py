@@ -213,7 +213,7 @@ def test_a_word_plays_and_only_one_map_speaks(page: Page, left: Locator) -> None
     left.locator("audio").evaluate("a => a.play()")
     part(other, "word").first.click()
     page.wait_for_function(playing, arg=other.element_handle())
-    assert not left.evaluate(playing)
+    page.wait_for_function("a => a.paused", arg=part(left, "audio").element_handle())  # told by an event: later
     other.get_by_role("button", name="Mean of all").click()
     expect(part(left, "name")).to_contain_text("alignment heads")  # each has its own selection
 

@@ -12,9 +12,10 @@ from torch import Tensor
 from zipper.errors import ConfigError
 from zipper.model import checkpoint
 from zipper.model.zipper import ZipperModel
+from zipper.speech.tokenizer import SpeechTokenizer
 from zipper.text.tokenizer import TextTokenizer
 from zipper.training import stages
-from zipper.training.config import FusionConfig, PretrainConfig, TowerSize
+from zipper.training.config import FusionConfig, PretrainConfig, TokenizerConfig, TowerSize
 from zipper.training.labels import Aligned, is_held_out
 from zipper.training.loop import LoopConfig
 from zipper.training.store import StoreWriter
@@ -83,6 +84,34 @@ def test_fusion_goes_on_with_the_text_tower_that_learned_on(work: Path, model_fo
         for name, tensor in weights(tower).items():
             assert torch.equal(tensor, after.text.state_dict()[name]), name
         assert not torch.equal(after.speech.embedding.weight, before.speech.embedding.weight)
+
+
+def test_an_encoder_half_learns_on_while_codes_keep_their_meaning(tmp_path: Path, model_folder: Path) -> None:
+    start = model_folder / "speech_tokenizer"
+    before = SpeechTokenizer.from_pretrained(start)
+    features = np.random.default_rng(0).normal(size=(40, 16)).astype(np.float16)
+    grown = stages.keep_codes(before.quantizer, 4).eval()
+    sample = torch.from_numpy(features)[None]
+    assert torch.equal(grown.encode(sample)[1], before.quantizer.encode(sample)[1])  # new blocks add nothing yet
+
+    stores = (("features", "float16", (16,), features), ("labels", "int8", (), np.arange(40) % 4))
+    for kind, dtype, row, array in stores:
+        with StoreWriter(tmp_path / kind / "set", dtype, row) as store:
+            for name in ("set/1", "set/2", "set/3"):
+                store.add(name, array)
+    config = TokenizerConfig(ONE_STEP, ("set",), encoder_blocks=4, start=str(start))
+    stages.train_tokenizer(config, tmp_path, before.encoder, False)
+    after = SpeechTokenizer.from_pretrained(tmp_path / "speech_tokenizer").quantizer
+    old = grown.state_dict()
+    changed = {name for name, tensor in after.state_dict().items() if not torch.equal(tensor, old[name])}
+    assert "enter.weight" in changed and "encoder.3.depthwise.weight" in changed
+    assert {name.split(".")[0] for name in changed} == {"enter", "encoder", "squeeze"}
+
+
+def test_an_encoder_half_cannot_shrink(model_folder: Path) -> None:
+    trained = SpeechTokenizer.from_pretrained(model_folder / "speech_tokenizer").quantizer
+    with pytest.raises(ConfigError, match="encoder blocks"):
+        stages.keep_codes(trained, 1)
 
 
 def test_jitter_moves_codes_to_neighbours_and_nothing_else(model_folder: Path) -> None:

@@ -34,3 +34,7 @@ def test_random_sentences_are_the_seed_s_and_each_comes_once() -> None:
     assert sorted(drawn) == sorted(every)
     assert drawn[:2] == draw_sentences(LINES, 2, seed=1)
     assert len({tuple(draw_sentences(LINES, 10, seed)) for seed in range(20)}) > 1
+
+
+def test_short_utterances_can_be_drawn_too_and_each_only_once() -> None:
+    assert draw_sentences([*LINES, "Yes. Yes."], 10, seed=1, lengths=(2, 10)) == ["Yes."]

@@ -22,7 +22,7 @@ from zipper.training.features import extract
 from zipper.training.labels import label_source, label_view, train_classifier
 from zipper.training.loop import LoopConfig
 from zipper.training.manifest import read_source
-from zipper.training.sentences import choose_sentences, draw_sentences
+from zipper.training.sentences import LENGTHS, choose_sentences, draw_sentences
 from zipper.training.store import Store
 from zipper.training.style import Truecaser
 
@@ -86,6 +86,10 @@ def parser() -> argparse.ArgumentParser:
     how = chosen.add_mutually_exclusive_group()
     how.add_argument("--known", type=Path, nargs="*", help="texts that are spoken already")
     how.add_argument("--random", type=int, metavar="SEED", help="any sentences, not those with new words")
+    chosen.add_argument(
+        "--characters", type=int, nargs=2, default=LENGTHS, metavar=("LEAST", "MOST"),
+        help="length of a sentence (default: 25 120); 2 12 draws words and calls",
+    )  # fmt: skip
     chosen.add_argument("--prefix", default="s", help="of the ids (default %(default)s)")
     tokenizer = add("tokenizer", "train the speech quantiser", _tokenizer)
     tokenizer.add_argument("--whisper", type=Path, required=True, help="Hugging Face folder of Whisper base")
@@ -166,10 +170,11 @@ def _text(a: argparse.Namespace) -> None:
 def _sentences(a: argparse.Namespace) -> None:
     lines = a.corpus.read_text(encoding="utf-8").splitlines()
     known = [line for path in a.known or () for line in path.read_text(encoding="utf-8").splitlines()]
+    lengths = (a.characters[0], a.characters[1])
     if a.random is not None:
-        found = draw_sentences(lines, a.count, a.random)
+        found = draw_sentences(lines, a.count, a.random, lengths)
     else:
-        found = choose_sentences(lines, a.count, known)
+        found = choose_sentences(lines, a.count, known, lengths=lengths)
     rows = (f"{a.prefix}{number:05d}\t{sentence}\n" for number, sentence in enumerate(found))
     a.out.write_text("".join(rows), encoding="utf-8")
     logging.info("%d sentences", len(found))

@@ -30,6 +30,7 @@ class TokenizerConfig:
     decoder_blocks: int = 2
     levels: tuple[int, ...] = (8, 8, 8, 8)
     batch_tokens: int = 5000
+    start: str = ""  # folder of a speech tokenizer: its codes keep their meaning, only the encoder half learns on
     loss: TokenizerLoss = field(default_factory=TokenizerLoss)
 
 

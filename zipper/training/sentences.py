@@ -8,23 +8,24 @@ from collections.abc import Iterable, Iterator, Sequence
 SPEAKABLE = re.compile(r"[A-Z][A-Za-z ,.;:'?!\"-]+[.?!]")  # nothing that a reader would have to interpret
 SENTENCE_END = re.compile(r"(?<=[.?!]) +(?=[A-Z])")
 WORD = re.compile(r"[a-z']+")
-LENGTHS = (25, 120)  # characters of a sentence
+LENGTHS = (25, 120)  # characters of a sentence, where nothing else is asked for
 COMMON = 24  # times that a word must occur in the corpus to be worth hearing; rarer ones are mostly misprints
 ENOUGH = 2  # sentences after which a word counts as heard
 NEW_SHARE = 0.18  # of the words of a sentence that are still to be heard, and at least two
 
 
-def sentences(lines: Iterable[str]) -> Iterator[str]:
+def sentences(lines: Iterable[str], lengths: tuple[int, int] = LENGTHS) -> Iterator[str]:
     """The sentences of the lines that can be read aloud as they stand."""
     for line in lines:
         for sentence in SENTENCE_END.split(line.strip()):
-            if LENGTHS[0] <= len(sentence) <= LENGTHS[1] and SPEAKABLE.fullmatch(sentence):
+            if lengths[0] <= len(sentence) <= lengths[1] and SPEAKABLE.fullmatch(sentence):
                 yield sentence
 
 
 def choose_sentences(
-    lines: Sequence[str], count: int, known: Iterable[str] = (), seed: int = 0, common: int = COMMON
-) -> list[str]:
+    lines: Sequence[str], count: int, known: Iterable[str] = (), seed: int = 0, common: int = COMMON,
+    lengths: tuple[int, int] = LENGTHS,
+) -> list[str]:  # fmt: skip
     """Up to `count` sentences that add words which neither those before them nor the lines in `known` hold.
 
     Words that occur fewer than `common` times in all lines do not count.
@@ -36,7 +37,7 @@ def choose_sentences(
     for line in known:
         heard.update(set(WORD.findall(line.lower())))
     chosen: list[str] = []
-    for sentence in sentences(random.Random(seed).sample(lines, len(lines))):
+    for sentence in sentences(random.Random(seed).sample(lines, len(lines)), lengths):
         words = set(WORD.findall(sentence.lower()))
         new = [w for w in words if len(w) > 2 and frequency[w] >= common and heard[w] < ENOUGH]
         if len(new) >= 2 and len(new) > NEW_SHARE * len(words):
@@ -47,8 +48,10 @@ def choose_sentences(
     return chosen
 
 
-def draw_sentences(lines: Iterable[str], count: int, seed: int) -> list[str]:
-    """Up to `count` sentences of the lines, whatever their words: what an evaluation should be made of."""
-    found = list(sentences(lines))
+def draw_sentences(
+    lines: Iterable[str], count: int, seed: int, lengths: tuple[int, int] = LENGTHS
+) -> list[str]:
+    """Up to `count` different sentences of the lines, whatever their words: what an evaluation should be made of."""
+    found = list(sentences(lines, lengths))
     random.Random(seed).shuffle(found)
-    return found[:count]
+    return list(dict.fromkeys(found))[:count]

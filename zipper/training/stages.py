@@ -7,6 +7,7 @@ In a work folder: features/SOURCE, labels/SOURCE, tokens/SOURCE (stores), text/ 
 import json
 import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,13 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from zipper.errors import ConfigError
 from zipper.model.checkpoint import load, load_tower, save, save_tower
 from zipper.model.config import MODALITIES, TowerConfig, ZipConfig, ZipperConfig
 from zipper.model.tower import Tower
 from zipper.model.zipper import ZipperModel
 from zipper.rates import FRAMES_PER_TOKEN
-from zipper.speech.quantizer import Quantizer, QuantizerConfig
+from zipper.speech.quantizer import ConvBlock, Quantizer, QuantizerConfig
 from zipper.speech.tokenizer import SpeechTokenizer
 from zipper.speech.whisper import EncoderConfig, WhisperEncoder, from_hugging_face
 from zipper.text.tokenizer import TextTokenizer
@@ -52,17 +54,20 @@ def train_tokenizer(config: TokenizerConfig, work: Path, encoder: WhisperEncoder
     held_out = frozenset(u for store in labels.values() for u in store if is_held_out(u))
     batches = FrameBatches(work, config.sources, config.batch_tokens, config.loop.seed, held_out)
     torch.manual_seed(config.loop.seed)
-    quantizer = Quantizer(
-        QuantizerConfig(
-            phones=len(PHONES),
-            feature_width=encoder.config.width,
-            width=config.width,
-            encoder_blocks=config.encoder_blocks,
-            decoder_blocks=config.decoder_blocks,
-            levels=config.levels,
+    if config.start:
+        quantizer = keep_codes(SpeechTokenizer.from_pretrained(config.start).quantizer, config.encoder_blocks)
+    else:
+        quantizer = Quantizer(
+            QuantizerConfig(
+                phones=len(PHONES),
+                feature_width=encoder.config.width,
+                width=config.width,
+                encoder_blocks=config.encoder_blocks,
+                decoder_blocks=config.decoder_blocks,
+                levels=config.levels,
+            )
         )
-    )
-    quantizer.set_statistics(*statistics(batches, STATISTICS_BATCHES))
+        quantizer.set_statistics(*statistics(batches, STATISTICS_BATCHES))
     run = work / "runs" / "tokenizer"
     Trainer(TokenizerStage(quantizer, config.loss), batches, config.loop, run).run(resume)
     quantizer.eval()
@@ -74,6 +79,27 @@ def train_tokenizer(config: TokenizerConfig, work: Path, encoder: WhisperEncoder
     for name, values in figures.items():
         log.info("%s: %s", name, values)
     SpeechTokenizer(encoder, quantizer).save_pretrained(work / "speech_tokenizer")
+
+
+def keep_codes(trained: Quantizer, encoder_blocks: int) -> Quantizer:
+    """A quantiser whose encoder half learns on while its decoder half, and with it what each code means, stays.
+
+    What was trained on the codes therefore goes on working. Encoder blocks that `trained` lacks add nothing at first.
+    """
+    before = trained.config.encoder_blocks
+    if encoder_blocks < before:
+        raise ConfigError(f"The quantiser to go on from has {before} encoder blocks; encoder_blocks is smaller.")
+    quantizer = Quantizer(replace(trained.config, encoder_blocks=encoder_blocks))
+    quantizer.load_state_dict(trained.state_dict(), strict=False)
+    for block in quantizer.encoder[before:]:
+        assert isinstance(block, ConvBlock)
+        torch.nn.init.zeros_(block.down.weight)
+        torch.nn.init.zeros_(block.down.bias)
+    learning = (quantizer.enter, quantizer.encoder, quantizer.squeeze)
+    quantizer.requires_grad_(False)
+    for half in learning:
+        half.requires_grad_(True)
+    return quantizer
 
 
 @torch.inference_mode()

@@ -11,6 +11,7 @@ from pathlib import Path
 from zipper.errors import DataError, DependencyError
 from zipper.evaluation.metrics import normalizer
 from zipper.evaluation.report import table
+from zipper.model.checkpoint import load
 from zipper.speech.tokenizer import SpeechTokenizer
 from zipper.text.tokenizer import TextTokenizer
 from zipper.training import detokenizer, stages
@@ -22,6 +23,7 @@ from zipper.training.features import extract
 from zipper.training.labels import label_source, label_view, train_classifier
 from zipper.training.loop import LoopConfig
 from zipper.training.manifest import read_source
+from zipper.training.punctuation import Punctuator, punctuate
 from zipper.training.sentences import LENGTHS, choose_sentences, draw_sentences
 from zipper.training.store import Store
 from zipper.training.style import Truecaser
@@ -71,6 +73,10 @@ def parser() -> argparse.ArgumentParser:
     labels.add_argument(
         "--augment", type=int, metavar="SEED", help="label the views of `features --augment SEED` after them"
     )
+    marks = add("punctuate", "commas and full stops for labels that have none", _punctuate)
+    marks.add_argument("sources", nargs="+", help="names of labelled sources without punctuation")
+    marks.add_argument("--like", nargs="+", required=True, help="names of labelled sources with punctuation")
+    marks.add_argument("--model", type=Path, required=True, help="model folder whose text tower is asked")
     text = add("text", "learn the text pieces and write the ids of the corpus", _text)
     text.add_argument("corpus", type=Path)
     text.add_argument("--pieces", type=int, default=1024, help="default %(default)s")
@@ -160,6 +166,11 @@ def _labels(a: argparse.Namespace) -> None:
         label_source(
             utterances, stores[source], a.work / "labels" / _name(source), classifier, phonemize, style
         )
+
+
+def _punctuate(a: argparse.Namespace) -> None:
+    punctuator = Punctuator(load(a.model).text.float(), TextTokenizer.from_pretrained(a.model))
+    print(table([punctuate(a.work, a.like, a.sources, punctuator)]))
 
 
 def _text(a: argparse.Namespace) -> None:

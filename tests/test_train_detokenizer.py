@@ -186,19 +186,6 @@ def test_going_on_keeps_the_voices_and_gives_new_ones_their_mean(clips: Clips) -
     torch.testing.assert_close(model.token_voice.weight[1], trained.token_voice.weight.mean(0))
 
 
-def test_parts_that_are_not_named_stay_as_they_are(work: Path, tmp_path: Path) -> None:
-    stage.train(replace(CONFIG, loop=replace(CONFIG.loop, steps=1)), work, GRID, tiny_vocoder(), resume=False)
-    (work / "detokenizer").rename(tmp_path / "before")
-    going_on = replace(CONFIG, start=str(tmp_path / "before"), learning=("codes",))
-    stage.train(going_on, work, GRID, tiny_vocoder(), resume=False)
-    folders = (tmp_path / "before", work / "detokenizer")
-    before, after = (Detokenizer.from_pretrained(folder).acoustic.state_dict() for folder in folders)
-    changed = {name.split(".")[0] for name, weight in after.items() if not torch.equal(weight, before[name])}
-    assert changed - {"mel_mean", "mel_deviation", "pitch_mean", "pitch_deviation"} == {"codes"}
-    with pytest.raises(ConfigError, match="nothing is no part"):
-        stage.let_learn(stage.new_model(CONFIG, CONFIG.chosen(), GRID), ["nothing"])
-
-
 def test_shipped_settings() -> None:
     config = load_config(stage.DetokenizerTraining, CONFIGS / "detokenizer.yaml", ["loop.steps=5"])
     assert config.loop.steps == 5 and sum(voice.shipped and voice.speaker != EVERYONE for voice in config.chosen()) >= 4

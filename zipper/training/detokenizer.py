@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from zipper.errors import ConfigError, WeightsError
+from zipper.errors import WeightsError
 from zipper.speech.acoustic import RESIDUAL_SCALE, AcousticConfig, AcousticModel, padding_mask
 from zipper.speech.detokenizer import Detokenizer
 from zipper.speech.hifigan import HifiGan, HifiGanConfig
@@ -48,7 +48,6 @@ class DetokenizerTraining:
     batch_frames: int = 2048
     replaced_codes: float = 0.03  # share of codes replaced by others: generated tokens have slips
     start: str = ""  # folder of a detokenizer to go on from; its voices keep theirs, new ones start at their mean
-    learning: tuple[str, ...] = ()  # parts of the network that learn on, all if none is named
 
     def chosen(self) -> tuple[Voice, ...]:
         """The voices, in the order in which the product lists them."""
@@ -99,20 +98,6 @@ def losses(model: AcousticModel, batch: Batch) -> dict[str, Tensor]:
         "pitch": ((coarse.pitch - height).abs() * voiced).sum() / voiced.sum().clamp(min=1),
         "voicing": (voicing * known).sum() / count,
     }
-
-
-def let_learn(model: AcousticModel, parts: Sequence[str]) -> None:
-    """Keep all but these parts of a network as they are.
-
-    With the parts that read codes, `codes` and `tokens`, it gets used to another tokenizer, while the voices stay,
-    also those of which there is little speech.
-    """
-    known = dict(model.named_children())
-    if unknown := sorted(set(parts) - set(known)):
-        raise ConfigError(f"{unknown[0]} is no part of the detokenizer; choose from {', '.join(sorted(known))}.")
-    model.requires_grad_(False)
-    for part in parts:
-        known[part].requires_grad_(True)
 
 
 VOICE_TABLES = ("token_voice.weight", "frame_voice.weight", "pitch_mean", "pitch_deviation")  # a row for each voice
@@ -206,8 +191,6 @@ def train(config: DetokenizerTraining, work: Path, grid: Tensor, vocoder: HifiGa
     set_statistics(model, clips)
     if config.start:
         start_from(model, Detokenizer.from_pretrained(config.start).acoustic)
-    if config.learning:
-        let_learn(model, config.learning)
     log.info("%.2f M parameters", sum(weight.numel() for weight in model.parameters()) / 1e6)
     run = work / "runs" / "detokenizer"
     trainer = Trainer(DetokenizerStage(model, config.replaced_codes), clips, config.loop, run)

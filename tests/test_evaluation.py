@@ -8,6 +8,7 @@ import os
 import shutil
 import tarfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -229,13 +230,17 @@ def test_speech_is_judged_by_what_is_heard(model: ZipperModel, tmp_path: Path) -
         tts.recorded(tmp_path / "zipper", ["a", "b", "c", "d"])
 
 
-def test_oracle_speaks_the_tokens_of_each_recording(corpus: Path, model: ZipperModel, tmp_path: Path) -> None:
+def test_speech_is_made_again_from_its_own_tokens(corpus: Path, model: ZipperModel, tmp_path: Path) -> None:
     zipper = StandIn(model)
-    oracle, original = tts.resynthesize(
-        read_recordings(corpus), zipper.speech_tokenizer, zipper.detokenizer, "one", tmp_path / "out"
-    )
-    assert oracle.audio_seconds == original.audio_seconds == 2.0
-    assert len(list((tmp_path / "out" / "oracle").iterdir())) == 2
+    original = tts.as_recorded(read_recordings(corpus))
+    silent = replace(original, sounds=[original.sounds[0], None])  # a sentence that the peer refused
+    for spoken, seconds in ((original, 2.0), (silent, 1.0)):
+        again = tts.from_tokens(
+            spoken, zipper.speech_tokenizer, zipper.detokenizer, "one", "oracle", tmp_path / str(seconds)
+        )
+        assert again.audio_seconds == spoken.audio_seconds == seconds
+        assert (again.name, again.ids, again.texts) == ("oracle", original.ids, original.texts)
+        assert len(list((tmp_path / str(seconds) / "oracle").iterdir())) == seconds
 
 
 # ---- alignment -------------------------------------------------------------------------------
@@ -372,6 +377,9 @@ def test_command_line(corpus: Path, model: ZipperModel, tmp_path: Path, monkeypa
         assert json.loads(saved.read_text())["evaluation"] == name
         assert json.loads(saved.read_text())["results"]
     assert {head.direction for head in load_heads(heads)} == set(alignment.DIRECTIONS)
+    assert cli.main(["tts", str(sentences), *judged, "--peer", str(tmp_path / "wav" / "zipper"), "--threads", "1"]) == 0
+    names = [result["speech"] for result in json.loads(saved.read_text())["results"]]
+    assert names == ["zipper", "zipper", "zipper, from its tokens"]
     capsys.readouterr()
     for bad in (["asr", str(tmp_path / "none")], ["tts", str(sentences), "--no-mos"], ["text", str(sentences),
                 "--limit", "0"]):  # fmt: skip

@@ -21,10 +21,11 @@ from zipper.evaluation.peers import Recognizer, hibari_voice, load_mos, load_rec
 from zipper.evaluation.tts import (
     Spoken,
     SynthesisResult,
+    as_recorded,
+    from_tokens,
     judge,
     read_sentences,
     recorded,
-    resynthesize,
     speak_all,
     zipper_voice,
 )
@@ -93,28 +94,30 @@ def run_asr(args: argparse.Namespace) -> Report:
 
 
 def run_tts(args: argparse.Namespace) -> Report:
-    """Zipper and a peer speaking the sentences of a text file."""
+    """Zipper and a peer speaking the sentences of a text file, and the peer's speech from its tokens."""
     sentences = read_sentences(args.input, args.limit)
-    spoken = [speak_all("zipper", zipper_voice(load_zipper(args), args.voice), sentences, args.out)]
+    zipper = load_zipper(args)
+    spoken = [speak_all("zipper", zipper_voice(zipper, args.voice), sentences, args.out)]
     if args.peer == HIBARI:
         spoken.append(speak_all(HIBARI, hibari_voice(args.threads), sentences, args.out))
     elif args.peer:
         spoken.append(recorded(Path(args.peer), sentences))
+    for peer in list(spoken[1:]):  # what of its speech the tokens keep
+        spoken.append(_from_tokens(peer, zipper, args, f"{peer.name}, from its tokens"))
     return _judge_all(spoken, args)
 
 
 def run_oracle(args: argparse.Namespace) -> Report:
     """Recordings resynthesised from their own tokens, beside the recordings themselves."""
-    zipper = load_zipper(args)
+    recordings = as_recorded(read_recordings(args.input, args.limit))
+    return _judge_all([_from_tokens(recordings, load_zipper(args), args, "oracle"), recordings], args)
+
+
+def _from_tokens(spoken: Spoken, zipper: Zipper, args: argparse.Namespace, name: str) -> Spoken:
+    """Speech made again from its own tokens, in the voice asked for."""
     detokenizer = zipper.detokenizer
-    spoken = resynthesize(
-        read_recordings(args.input, args.limit),
-        zipper.speech_tokenizer,
-        detokenizer,
-        args.voice or detokenizer.voices[0],
-        args.out,
-    )
-    return _judge_all(spoken, args)
+    voice = args.voice or detokenizer.voices[0]
+    return from_tokens(spoken, zipper.speech_tokenizer, detokenizer, voice, name, args.out)
 
 
 def run_align(args: argparse.Namespace) -> Report:

@@ -124,25 +124,27 @@ def _by_number(path: Path) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", path.stem)]
 
 
-def resynthesize(
-    recordings: Sequence[Recording],
-    tokenizer: SpeechTokens,
-    detokenizer: Detokens,
-    voice: str,
-    out: Path | None,
-) -> list[Spoken]:
-    """The recordings from their own tokens (saved in OUT/oracle), the bound of synthesis, and as they are."""
+def from_tokens(
+    spoken: Spoken, tokenizer: SpeechTokens, detokenizer: Detokens, voice: str, name: str, out: Path | None
+) -> Spoken:
+    """The same speech made again from its own tokens (saved in OUT/NAME): the bound of synthesis."""
     start = time.perf_counter()
     sounds: list[Sound | None] = [
-        (detokenizer.decode(tokenizer.encode(r.samples), voice), detokenizer.sample_rate) for r in recordings
+        (detokenizer.decode(tokenizer.encode(load_audio(sound)), voice), detokenizer.sample_rate)
+        if sound
+        else None
+        for sound in spoken.sounds
     ]
-    seconds = time.perf_counter() - start
-    ids, texts = [r.id for r in recordings], [r.text for r in recordings]
-    original: list[Sound | None] = [(r.samples, SPEECH_RATE) for r in recordings]
-    oracle = Spoken("oracle", ids, texts, sounds, seconds)
+    again = Spoken(name, spoken.ids, spoken.texts, sounds, time.perf_counter() - start)
     if out is not None:
-        save_all(oracle, out / oracle.name)
-    return [oracle, Spoken("recording", ids, texts, original, 0.0)]
+        save_all(again, out / name)
+    return again
+
+
+def as_recorded(recordings: Sequence[Recording]) -> Spoken:
+    """The recordings of a manifest as they are."""
+    sounds: list[Sound | None] = [(r.samples, SPEECH_RATE) for r in recordings]
+    return Spoken("recording", [r.id for r in recordings], [r.text for r in recordings], sounds, 0.0)
 
 
 def save_all(spoken: Spoken, folder: Path) -> None:

@@ -18,7 +18,7 @@ from zipper.training import stages
 from zipper.training.config import FusionConfig, PretrainConfig, TokenizerConfig, TowerSize
 from zipper.training.labels import Aligned, is_held_out
 from zipper.training.loop import LoopConfig
-from zipper.training.store import StoreWriter
+from zipper.training.store import Store, StoreWriter
 from zipper.training.zipping import ZipLoss, ZipStage
 
 LEVELS = (4, 4)  # of the tiny quantiser: the codes are 0 .. 15
@@ -106,6 +106,22 @@ def test_an_encoder_half_learns_on_while_codes_keep_their_meaning(tmp_path: Path
     changed = {name for name, tensor in after.state_dict().items() if not torch.equal(tensor, old[name])}
     assert "enter.weight" in changed and "encoder.3.depthwise.weight" in changed
     assert {name.split(".")[0] for name in changed} == {"enter", "encoder", "squeeze"}
+
+
+def test_tokens_of_two_tokenizers_lie_side_by_side(work: Path, model_folder: Path) -> None:
+    quantizer = SpeechTokenizer.from_pretrained(model_folder / "speech_tokenizer").quantizer
+    names = sorted(Store(work / "tokens" / "set"))
+    with StoreWriter(work / "features" / "set", "float16", (quantizer.config.feature_width,)) as store:
+        for name in names:
+            store.add(name, torch.randn(28, quantizer.config.feature_width).numpy())
+    stages.tokenise(quantizer, work, ["set"], ".before")
+    before, now = Store(work / "tokens" / "set.before"), Store(work / "tokens" / "set")
+    assert sorted(before) == names and before.length(names[0]) == 14
+    assert not np.array_equal(before[names[0]], now[names[0]])
+    assert np.array_equal(now[names[0]], np.arange(14))
+    assert stages.training_rows(work, ["set.before"]) == [
+        ("set.before", row) for _, row in stages.training_rows(work, ["set"])
+    ]
 
 
 def test_an_encoder_half_cannot_shrink(model_folder: Path) -> None:

@@ -101,6 +101,12 @@ def parser() -> argparse.ArgumentParser:
     tokenizer.add_argument("--whisper", type=Path, required=True, help="Hugging Face folder of Whisper base")
     tokens = add("tokens", "features to speech tokens", _tokens)
     tokens.add_argument("sources", nargs="+", help="names of prepared sources")
+    tokens.add_argument(
+        "--tokenizer", type=Path, metavar="FOLDER", help="another speech tokenizer than the one of WORK"
+    )
+    tokens.add_argument(
+        "--suffix", default="", help="of the names of the tokens, so that those of two tokenizers lie side by side"
+    )
     compared = add("compare", "what the quantiser costs a recogniser", _compare)
     compared.add_argument("sources", type=Path, nargs="+", help="prepared tars or folders of recordings")
     compared.add_argument("--whisper", type=Path, required=True, help="Hugging Face folder of Whisper base")
@@ -197,8 +203,8 @@ def _tokenizer(a: argparse.Namespace) -> None:
 
 
 def _tokens(a: argparse.Namespace) -> None:
-    quantizer = SpeechTokenizer.from_pretrained(a.work / "speech_tokenizer").quantizer
-    stages.tokenise(quantizer, a.work, a.sources)
+    quantizer = SpeechTokenizer.from_pretrained(a.tokenizer or a.work / "speech_tokenizer").quantizer
+    stages.tokenise(quantizer, a.work, a.sources, a.suffix)
 
 
 def _compare(a: argparse.Namespace) -> None:

@@ -124,16 +124,22 @@ def held_out_figures(
 
 
 @torch.inference_mode()
-def tokenise(quantizer: Quantizer, work: Path, sources: Iterable[str]) -> None:
-    """Stage `tokens`: features to token ids, one utterance at a time, so that no padding is involved."""
+def tokenise(quantizer: Quantizer, work: Path, sources: Iterable[str], suffix: str = "") -> None:
+    """Stage `tokens`: features to token ids, one utterance at a time, so that no padding is involved.
+
+    suffix: of the names under which the tokens lie, with the same labels: sources of their own.
+    """
     for name in sources:
         features = Store(work / "features" / name)
-        with StoreWriter(work / "tokens" / name, "int16") as store:
+        labels = work / "labels" / (name + suffix)
+        if suffix and not labels.exists():
+            labels.symlink_to(name)
+        with StoreWriter(work / "tokens" / (name + suffix), "int16") as store:
             for utterance in features:
                 if utterance not in store.done:
                     _, ids = quantizer.encode(torch.from_numpy(np.array(features[utterance]))[None])
                     store.add(utterance, ids[0].numpy())
-        log.info("%s: %d utterances tokenised", name, len(features))
+        log.info("%s: %d utterances tokenised", name + suffix, len(features))
 
 
 def prepare_text(

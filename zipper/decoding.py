@@ -19,6 +19,7 @@ TEXT_REPEATS = 4
 
 # A passage does not end while more than this of its source has not been looked at.
 HEARD_MARGIN = 1.2  # s before the last sound; beyond it may be breath, noise or the tail of a word
+END_SURE = 0.8  # probability from which a transcript may end before: what is left is noise, and words would be made up
 SPOKEN_MARGIN = 0.5  # s on the clock of text tokens, 0.2 s each: the last piece is most often a full stop
 
 SPEECH_TEMPERATURE = 0.4  # by the word errors of held-out sentences: 11.5 % at 0.7, 8.8 % at 0.5 and at 0.3
@@ -41,6 +42,7 @@ def recognition(seconds: float, beams: int, voiced_until: float = 0.0) -> Sampli
         beams=beams,
         deadline_seconds=limits.MAX_PASSAGE_SECONDS,
         end_after=max(0.0, voiced_until - HEARD_MARGIN),
+        end_sure=END_SURE,
     )
 
 

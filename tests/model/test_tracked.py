@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from zipper.errors import OptionError
 from zipper.model.generate import SamplingOptions, collect, generate
 from zipper.model.sampling import constrain
 from zipper.model.session import Session
@@ -86,6 +87,16 @@ def test_a_segment_ends_only_after_its_place() -> None:
     assert constrain(logits, [], options, 3, 4, place=0.9)[4] == -torch.inf
     assert constrain(logits, [], options, 3, 4, place=1.0)[4] == 0
     assert constrain(logits, [], options, 3, 4, place=None)[4] == 0  # not tracked
+
+
+def test_a_segment_whose_end_is_sure_ends_before_its_place() -> None:
+    logits = torch.zeros(5)
+    logits[4] = 3.0  # probability 0.83
+    for sure, allowed in ((1.0, False), (0.84, False), (0.82, True)):
+        options = SamplingOptions(end_after=1.0, end_sure=sure)
+        assert (constrain(logits, [], options, 3, 4, place=0.5)[4] == 3.0) is bool(allowed), sure
+    with pytest.raises(OptionError, match="end_sure"):
+        SamplingOptions(end_sure=0.0)
 
 
 @pytest.mark.parametrize("beams", [1, 3])

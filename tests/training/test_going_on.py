@@ -1,6 +1,7 @@
 """Going on from a model: its pieces kept, its text tower learning on, the fusion taking that tower over."""
 
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from zipper.model.zipper import ZipperModel
 from zipper.speech.tokenizer import SpeechTokenizer
 from zipper.text.tokenizer import TextTokenizer
 from zipper.training import stages
+from zipper.training.assemble import assemble, between
 from zipper.training.config import FusionConfig, PretrainConfig, TokenizerConfig, TowerSize
 from zipper.training.labels import Aligned, is_held_out
 from zipper.training.loop import LoopConfig
@@ -146,3 +148,24 @@ def test_jitter_moves_codes_to_neighbours_and_nothing_else(model_folder: Path) -
 def test_levels_that_do_not_fit_the_codes_are_refused(model_folder: Path) -> None:
     with pytest.raises(ConfigError, match="levels"):
         ZipStage(checkpoint.load(model_folder / "zipper"), ZipLoss(hearing_jitter=0.1, levels=(8, 8)))
+
+
+def test_the_mean_of_two_models_keeps_what_they_share(tmp_path: Path, model_folder: Path) -> None:
+    shutil.copytree(model_folder, tmp_path / "out")
+    before = checkpoint.load(model_folder / "zipper").float()
+    after = checkpoint.load(model_folder / "zipper").float()
+    with torch.no_grad():
+        after.speech.embedding.weight += 1.0
+    checkpoint.save(after, tmp_path / "work" / "zipper")
+    assemble(tmp_path / "work", tmp_path / "out", share=0.25)
+    mean = checkpoint.load(tmp_path / "out" / "zipper").float()
+    torch.testing.assert_close(
+        mean.speech.embedding.weight, before.speech.embedding.weight + 0.25, atol=1e-3, rtol=1e-3
+    )
+    for name, weight in mean.text.state_dict().items():
+        assert torch.equal(weight, before.text.state_dict()[name].half().float()), name
+    for share in (0.0, 1.5):
+        with pytest.raises(ConfigError, match="share"):
+            assemble(tmp_path / "work", tmp_path / "out", share)
+    with pytest.raises(ConfigError, match="same model"):
+        between({"a": torch.zeros(2)}, {"a": torch.zeros(3)}, 0.5)

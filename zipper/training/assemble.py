@@ -5,6 +5,7 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
+from torch import Tensor
 
 from zipper import files
 from zipper.errors import ConfigError
@@ -13,8 +14,14 @@ PARTS = ("zipper", "speech_tokenizer", "detokenizer")
 HALVED = (Path("zipper") / "model.safetensors",)  # half precision is enough to run from and half to fetch
 
 
-def assemble(work: Path, out: Path) -> None:
-    """Copy each finished part of `work` into `out`; what the work folder does not have stays as it is in `out`."""
+def assemble(work: Path, out: Path, share: float = 1.0) -> None:
+    """Copy each finished part of `work` into `out`; what the work folder does not have stays as it is in `out`.
+
+    share: of the new fused model in the mean of its weights and those that lie in `out`. Where the one went on from the
+    other, their mean is often better than both (Wortsman et al. 2022, arXiv 2203.05482).
+    """
+    if not 0 < share <= 1:
+        raise ConfigError("The share of the new weights must lie above 0 and be at most 1.")
     found = [part for part in PARTS if (work / part).is_dir()]
     if not found:
         raise ConfigError(f"{work.name} holds no finished part; train one of {', '.join(PARTS)} first.")
@@ -24,7 +31,16 @@ def assemble(work: Path, out: Path) -> None:
             target = out / part / file.name
             if Path(part) / file.name in HALVED:
                 tensors = safetensors.torch.load_file(file)
+                if share < 1:
+                    tensors = between(safetensors.torch.load_file(target), tensors, share)
                 halved = {name: tensor.to(torch.float16).contiguous() for name, tensor in tensors.items()}
                 files.save(target, safetensors.torch.save(halved))
             else:
                 shutil.copyfile(file, target)
+
+
+def between(before: dict[str, Tensor], after: dict[str, Tensor], share: float) -> dict[str, Tensor]:
+    """Mean of two states of one model, float32, `share` of it the second; what is the same in both stays exactly."""
+    if {k: v.shape for k, v in before.items()} != {k: v.shape for k, v in after.items()}:
+        raise ConfigError("Only weights of the same model can be averaged; these differ in their sizes.")
+    return {name: torch.lerp(weight.float(), after[name].float(), share) for name, weight in before.items()}

@@ -119,6 +119,9 @@ def parser() -> argparse.ArgumentParser:
     stage.add_parser("detokenizer", help="prepare mels, and train tokens to sound", add_help=False)
     finished = add("assemble", "copy finished parts into a model folder", _assemble)
     finished.add_argument("--out", type=Path, required=True)
+    finished.add_argument(
+        "--share", type=float, default=1.0, help="of the new weights in the mean with those of OUT (default: 1)"
+    )
     for name in ("tokenizer", "pretrain-text", "pretrain-speech", "zip"):
         sub = stage.choices[name]
         sub.add_argument("--config", type=Path, default=CONFIGS / f"{name}.yaml", help="default %(default)s")
@@ -232,4 +235,4 @@ def _zip(a: argparse.Namespace) -> None:
 
 
 def _assemble(a: argparse.Namespace) -> None:
-    assemble(a.work, a.out)
+    assemble(a.work, a.out, a.share)

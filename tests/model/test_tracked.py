@@ -94,7 +94,7 @@ def test_a_segment_whose_end_is_sure_ends_before_its_place() -> None:
     logits[4] = 3.0  # probability 0.83
     for sure, allowed in ((1.0, False), (0.84, False), (0.82, True)):
         options = SamplingOptions(end_after=1.0, end_sure=sure)
-        assert (constrain(logits, [], options, 3, 4, place=0.5)[4] == 3.0) is bool(allowed), sure
+        assert bool(constrain(logits, [], options, 3, 4, place=0.5)[4] == 3.0) == allowed, sure
     with pytest.raises(OptionError, match="end_sure"):
         SamplingOptions(end_sure=0.0)
 

@@ -15,7 +15,6 @@ from zipper.speech.detokenizer import Detokenizer
 from zipper.speech.hifigan import HifiGan, HifiGanConfig
 from zipper.training import detokenizer as stage
 from zipper.training.config import CONFIGS, load_config
-from zipper.training.listener import IGNORED, LabelledClips, Listener, hearing_loss
 from zipper.training.loop import LoopConfig, Trainer
 from zipper.training.mels import EVERYONE, Batch, Clip, Clips, choose, each_speaker, prepare
 from zipper.training.store import Store, StoreWriter
@@ -205,50 +204,3 @@ def test_missing_sources(work: Path, tmp_path: Path) -> None:
         choose(voice, work)
     with pytest.raises(WeightsError, match="no HiFi-GAN"):
         stage.read_vocoder(tmp_path)
-
-
-def label_stores(work: Path) -> None:
-    """Labels of the two sources: phone n for code n, in both frames of its token."""
-    for source, speaker in (("low", "a"), ("high", "c")):
-        if not (work / "labels" / source / "index.tsv").exists():
-            with StoreWriter(work / "labels" / source, "uint8") as store:
-                for clip in range(CLIPS):
-                    store.add(f"{source}/{speaker}{clip}", np.repeat(code_sequence(clip), 2))
-
-
-def test_labels_lie_under_the_mel_frames_that_they_name(work: Path, clips: Clips) -> None:
-    label_stores(work)
-    labelled = LabelledClips(clips, CONFIG.chosen(), work)
-    batch = labelled(0)
-    for row, length in enumerate(batch.clips.lengths.tolist()):
-        token = ((np.arange(length) + 0.5) * 256 / 22_050 * 25).astype(int).clip(max=19)
-        assert batch.phones[row, :length].tolist() == batch.clips.codes[row][token].tolist()
-        assert (batch.phones[row, length:] == IGNORED).all()
-
-
-def test_a_listener_hears_what_differs() -> None:
-    torch.manual_seed(0)
-    listener = Listener(width=16, blocks=2).requires_grad_(False)
-    mel, mask = torch.randn(2, 30, 80), torch.ones(2, 30, 1)
-    mask[1, 20:] = 0
-    assert float(hearing_loss(listener, mel, mel, mask)) == pytest.approx(0.0, abs=1e-6)
-    beyond = mel.clone()
-    beyond[1, 20:] += 5.0  # what lies behind the end is not heard
-    assert float(hearing_loss(listener, beyond, mel, mask)) == pytest.approx(0.0, abs=1e-6)
-    losses = [float(hearing_loss(listener, mel + size * torch.randn_like(mel), mel, mask)) for size in (0.1, 1.0)]
-    assert 0 < losses[0] < losses[1]
-    heard = mel.clone().requires_grad_()
-    hearing_loss(listener, heard, torch.zeros_like(mel), mask).backward()
-    assert heard.grad is not None and heard.grad[0].abs().sum() > 0 and not heard.grad[1, 20:].any()
-
-
-def test_training_under_a_listener(work: Path) -> None:
-    label_stores(work)
-    config = replace(CONFIG, loop=replace(CONFIG.loop, steps=2), listener_steps=30)
-    stage.train(config, work, GRID, tiny_vocoder(), resume=False)
-    learnt = [json.loads(line) for line in (work / "runs" / "listener" / "log.jsonl").read_text().splitlines()]
-    assert learnt[-1]["loss"] < 0.7 * learnt[0]["loss"] and learnt[-1]["accuracy"] > 0.4
-    judged = json.loads((work / "runs" / "detokenizer" / "log.jsonl").read_text().splitlines()[-1])
-    assert judged["heard"] > 0
-    weights = Detokenizer.from_pretrained(work / "detokenizer").acoustic.state_dict()
-    assert not any(name.startswith("listener") for name in weights)

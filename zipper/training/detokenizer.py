@@ -28,16 +28,14 @@ from zipper.speech.detokenizer import Detokenizer
 from zipper.speech.hifigan import HifiGan, HifiGanConfig
 from zipper.speech.tokenizer import SpeechTokenizer
 from zipper.training.config import CONFIGS, build, load_config
-from zipper.training.listener import Listener, hearing_loss, train_listener
 from zipper.training.loop import LoopConfig, Trainer
 from zipper.training.mels import Batch, Clips, Voice, each_speaker, prepare
 
 log = logging.getLogger(__name__)
 
-LISTENER_LR = 3e-3
 STATISTICS_CLIPS = 200  # clips of each voice that mean and deviation of mel and pitch are taken from
 HELD_OUT_CLIPS = 12  # clips of each voice in the evaluation
-WEIGHTS = {"coarse": 1.0, "flow": 0.5, "pitch": 0.2, "voicing": 0.2, "heard": 0.15}  # of the losses
+WEIGHTS = {"coarse": 1.0, "flow": 0.5, "pitch": 0.2, "voicing": 0.2}  # of the losses
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,6 @@ class DetokenizerTraining:
     batch_frames: int = 2048
     replaced_codes: float = 0.03  # share of codes replaced by others: generated tokens have slips
     start: str = ""  # folder of a detokenizer to go on from; its voices keep theirs, new ones start at their mean
-    listener_steps: int = 0  # of the listener that judges the coarse mel, before all else; 0 leaves it out
 
     def chosen(self) -> tuple[Voice, ...]:
         """The voices, in the order in which the product lists them."""
@@ -58,15 +55,15 @@ class DetokenizerTraining:
 
 
 class DetokenizerStage(nn.Module):
-    """The network with its losses; a listener, if there is one, judges the coarse mel."""
+    """The network with its losses."""
 
-    def __init__(self, model: AcousticModel, replaced_codes: float, listener: Listener | None = None) -> None:
+    def __init__(self, model: AcousticModel, replaced_codes: float) -> None:
         super().__init__()
-        self.model, self.replaced_codes, self.listener = model, replaced_codes, listener
+        self.model, self.replaced_codes = model, replaced_codes
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Weighted sum, and each loss by name."""
-        parts = losses(self.model, batch._replace(codes=self._with_slips(batch.codes)), self.listener)
+        parts = losses(self.model, batch._replace(codes=self._with_slips(batch.codes)))
         total = torch.stack([WEIGHTS[name] * part for name, part in parts.items()]).sum()
         return {"loss": total, **parts, "tokens": batch.code_lengths.sum()}
 
@@ -78,7 +75,7 @@ class DetokenizerStage(nn.Module):
         )
 
 
-def losses(model: AcousticModel, batch: Batch, listener: Listener | None = None) -> dict[str, Tensor]:
+def losses(model: AcousticModel, batch: Batch) -> dict[str, Tensor]:
     """Losses of a batch by name; times and noise of the flow come from torch's generator."""
     mask = padding_mask(batch.lengths, batch.mel.shape[1])  # (B, T, 1)
     target = model.standardise(batch.mel)
@@ -95,8 +92,7 @@ def losses(model: AcousticModel, batch: Batch, listener: Listener | None = None)
     height = model.pitch_height(batch.hz, batch.voice)
     voicing = F.binary_cross_entropy_with_logits(coarse.voicing, voiced, reduction="none")
     known, count = mask[..., 0], mask.sum()
-    heard = {} if listener is None else {"heard": hearing_loss(listener, coarse.mel, target, mask)}
-    return heard | {
+    return {
         "coarse": ((coarse.mel - target).abs().mean(-1) * known).sum() / count,
         "flow": ((velocity.float() - (end - start)).square().mean(-1) * known).sum() / count,
         "pitch": ((coarse.pitch - height).abs() * voiced).sum() / voiced.sum().clamp(min=1),
@@ -196,14 +192,8 @@ def train(config: DetokenizerTraining, work: Path, grid: Tensor, vocoder: HifiGa
     if config.start:
         start_from(model, Detokenizer.from_pretrained(config.start).acoustic)
     log.info("%.2f M parameters", sum(weight.numel() for weight in model.parameters()) / 1e6)
-    listener = None
-    if config.listener_steps:
-        loop = replace(config.loop, steps=config.listener_steps, lr=LISTENER_LR)
-        scale = (model.get_buffer("mel_mean"), model.get_buffer("mel_deviation"))
-        listener = train_listener(clips, voices, work, loop, *scale)
-    torch.manual_seed(config.loop.seed)
     run = work / "runs" / "detokenizer"
-    trainer = Trainer(DetokenizerStage(model, config.replaced_codes, listener), clips, config.loop, run)
+    trainer = Trainer(DetokenizerStage(model, config.replaced_codes), clips, config.loop, run)
     trainer.run(resume)
     if trainer.rank == 0:
         figures = held_out_losses(model.cpu().eval(), clips, config.loop.seed)

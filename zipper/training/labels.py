@@ -30,7 +30,7 @@ WORST_SCORE = (
     -3.0
 )  # mean log-probability of a frame under which a transcript does not belong to its recording
 
-FEWEST_STEPS = 40  # of the phone classifier: one of them warms it up
+FEWEST_STEPS = 40  # of the phone classifier: two of them warm it up, and the schedule cannot do with one
 
 Phonemize = Callable[[str], Sequence[str]]
 

@@ -168,14 +168,10 @@ class Clips:
 
     def __call__(self, number: int) -> Batch:
         """Batch `number` of an endless sequence of epochs."""
-        return self.collate(self.items(number))
-
-    def items(self, number: int) -> list[Clip]:
-        """The clips of batch `number`."""
         while number >= self._starts[-1]:  # epochs differ a little in their number of batches
             self._starts.append(self._starts[-1] + len(self.batches(len(self._starts) - 1)))
         epoch = bisect_right(self._starts, number) - 1
-        return self.batches(epoch)[number - self._starts[epoch]]
+        return self.collate(self.batches(epoch)[number - self._starts[epoch]])
 
     def batches(self, epoch: int) -> list[list[Clip]]:
         """All batches of an epoch, in their order."""

@@ -1,5 +1,7 @@
 """Tracked positions: a query's time is where its token was found in the source."""
 
+import math
+
 import pytest
 import torch
 
@@ -92,9 +94,11 @@ def test_a_segment_ends_only_after_its_place() -> None:
 def test_a_segment_whose_end_is_sure_ends_before_its_place() -> None:
     logits = torch.zeros(5)
     logits[4] = 3.0  # probability 0.83
-    for sure, allowed in ((1.0, False), (0.84, False), (0.82, True)):
+    for sure, allowed in ((math.inf, False), (0.84, False), (0.82, True)):
         options = SamplingOptions(end_after=1.0, end_sure=sure)
         assert bool(constrain(logits, [], options, 3, 4, place=0.5)[4] == 3.0) == allowed, sure
+    logits[4] = 1e4  # a probability of exactly 1 is not enough where nothing is
+    assert constrain(logits, [], SamplingOptions(end_after=1.0), 3, 4, place=0.5)[4] == -torch.inf
     with pytest.raises(OptionError, match="end_sure"):
         SamplingOptions(end_sure=0.0)
 
@@ -111,3 +115,6 @@ def test_what_was_not_looked_at_is_not_left_out(make_model, make_sequence, beams
     assert lengths[1] == 9 and early[1].stop_reasons == ("limit",)
     assert model.config.text.end_id not in early[1].segments[0].ids
     assert lengths[0] < 9 and early[0].stop_reasons == ("end",)
+    hasty = SamplingOptions(max_tokens=9, beams=beams, end_after=60.0, end_sure=1e-6)  # any end will do
+    sure = collect(generate(model, [given], ["text"], hasty))
+    assert sure.segments == early[0].segments and sure.stop_reasons == ("end",)

@@ -22,7 +22,7 @@ class SamplingOptions:
     than max_repeats times in a row (0 allows any). max_tokens and min_tokens count the end token.
     beams: above 1 searches instead of sampling. deadline_seconds: from the start of the generation.
     end_after: seconds of the source that the tracked place must have reached before the segment may end, unless
-    the end is at least as probable as end_sure.
+    the end is at least as probable as end_sure; by default nothing is probable enough.
     """
 
     temperature: float = 0.0
@@ -37,7 +37,7 @@ class SamplingOptions:
     seed: int = 0
     deadline_seconds: float | None = None
     end_after: float = 0.0
-    end_sure: float = 1.0
+    end_sure: float = math.inf
 
     def __post_init__(self) -> None:
         _require(0 <= self.temperature < math.inf, "temperature must be 0 or more")
@@ -55,7 +55,7 @@ class SamplingOptions:
             self.deadline_seconds is None or self.deadline_seconds > 0, "deadline_seconds must be positive"
         )
         _require(0 <= self.end_after < math.inf, "end_after must be 0 or more")
-        _require(0 < self.end_sure <= 1, "end_sure must lie above 0 and be at most 1")
+        _require(self.end_sure > 0, "end_sure must lie above 0")
 
 
 def _require(condition: bool, message: str) -> None:
@@ -76,7 +76,7 @@ def constrain(
     place: seconds of the source that the generation has reached, None where it is not tracked.
     """
     too_soon = place is not None and place < options.end_after
-    sure = too_soon and float(logits.softmax(dim=-1)[end_id]) >= options.end_sure
+    sure = options.end_sure <= 1 and too_soon and float(logits.softmax(dim=-1)[end_id]) >= options.end_sure
     logits = logits.clone()
     logits[begin_id] = -math.inf
     if len(history) + 1 < options.min_tokens or (too_soon and not sure):

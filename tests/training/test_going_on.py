@@ -117,6 +117,7 @@ def test_tokens_of_two_tokenizers_lie_side_by_side(work: Path, model_folder: Pat
         for name in names:
             store.add(name, torch.randn(28, quantizer.config.feature_width).numpy())
     stages.tokenise(quantizer, work, ["set"], ".before")
+    stages.tokenise(quantizer, work, ["set"], ".before")  # again: nothing is added
     before, now = Store(work / "tokens" / "set.before"), Store(work / "tokens" / "set")
     assert sorted(before) == names and before.length(names[0]) == 14
     assert not np.array_equal(before[names[0]], now[names[0]])
@@ -167,5 +168,7 @@ def test_the_mean_of_two_models_keeps_what_they_share(tmp_path: Path, model_fold
     for share in (0.0, 1.5):
         with pytest.raises(ConfigError, match="share"):
             assemble(tmp_path / "work", tmp_path / "out", share)
+    with pytest.raises(ConfigError, match="average with"):
+        assemble(tmp_path / "work", tmp_path / "nothing", 0.5)
     with pytest.raises(ConfigError, match="same model"):
         between({"a": torch.zeros(2)}, {"a": torch.zeros(3)}, 0.5)

@@ -32,11 +32,18 @@ def assemble(work: Path, out: Path, share: float = 1.0) -> None:
             if Path(part) / file.name in HALVED:
                 tensors = safetensors.torch.load_file(file)
                 if share < 1:
-                    tensors = between(safetensors.torch.load_file(target), tensors, share)
+                    tensors = between(weights_before(target), tensors, share)
                 halved = {name: tensor.to(torch.float16).contiguous() for name, tensor in tensors.items()}
                 files.save(target, safetensors.torch.save(halved))
             else:
                 shutil.copyfile(file, target)
+
+
+def weights_before(file: Path) -> dict[str, Tensor]:
+    """The weights that the new ones are averaged with."""
+    if not file.is_file():
+        raise ConfigError(f"A share below 1 needs weights to average with; there is no {file.name} where they go.")
+    return safetensors.torch.load_file(file)
 
 
 def between(before: dict[str, Tensor], after: dict[str, Tensor], share: float) -> dict[str, Tensor]:

@@ -132,7 +132,7 @@ def tokenise(quantizer: Quantizer, work: Path, sources: Iterable[str], suffix: s
     for name in sources:
         features = Store(work / "features" / name)
         labels = work / "labels" / (name + suffix)
-        if suffix and not labels.exists():
+        if suffix and not labels.is_symlink():
             labels.symlink_to(name)
         with StoreWriter(work / "tokens" / (name + suffix), "int16") as store:
             for utterance in features:

@@ -206,6 +206,8 @@ def _tokenizer(a: argparse.Namespace) -> None:
 
 
 def _tokens(a: argparse.Namespace) -> None:
+    if a.tokenizer and not a.suffix:
+        raise DataError("Tokens of another tokenizer need a --suffix, or they would be taken for those of WORK's own.")
     quantizer = SpeechTokenizer.from_pretrained(a.tokenizer or a.work / "speech_tokenizer").quantizer
     stages.tokenise(quantizer, a.work, a.sources, a.suffix)
 

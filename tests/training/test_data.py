@@ -13,7 +13,8 @@ from zipper.model.zipper import PAD_ORDER
 from zipper.text.tokenizer import TextTokenizer
 from zipper.training.augment import AugmentConfig, Augmenter
 from zipper.training.config import CONFIGS, FusionConfig, PretrainConfig, TokenizerConfig, load_config
-from zipper.training.labels import Aligned, is_held_out, label_view, read_aligned
+from zipper.training.labels import FEWEST_STEPS, Aligned, is_held_out, label_view, read_aligned, train_classifier
+from zipper.training.manifest import Utterance
 from zipper.training.pairs import Pairs, orders, piece_spans
 from zipper.training.phones import (
     PHONE_IDS,
@@ -198,6 +199,32 @@ def test_mixture_gives_each_kind_its_share_and_every_batch_once() -> None:
     assert [n for kind, n in drawn if kind == "a"] == list(range(6))
     assert [n for kind, n in drawn if kind == "b"] == list(range(4))
     assert [n for kind, n in drawn if kind == "c"] == list(range(2))
+
+
+def test_every_configured_source_is_one_that_the_commands_of_the_record_make() -> None:
+    record = (CONFIGS.parent / "README.md").read_text(encoding="utf-8")
+    commands = record.split("```")[1]
+    fusion = load_config(FusionConfig, CONFIGS / "zip.yaml")
+    tokenizer = load_config(TokenizerConfig, CONFIGS / "tokenizer.yaml")
+    alone = load_config(PretrainConfig, CONFIGS / "pretrain-speech.yaml")
+    for source in {*fusion.hear, *fusion.speak, *tokenizer.sources, *alone.sources}:
+        name, _, view = source.partition(".")
+        assert view in ("", "augmented-3"), source  # anything else would be missing on a first run
+        assert name in commands or "SPEECH/*.tar" in commands and not name.startswith("hibari"), source
+        assert not view or f"--augment 3 SPEECH/{name}.tar" in commands or f" SPEECH/{name}.tar" in commands, source
+
+
+@pytest.mark.parametrize("steps", [FEWEST_STEPS - 1, FEWEST_STEPS])
+def test_the_fewest_steps_of_the_phone_classifier_are_enough_to_run(tmp_path: Path, steps: int) -> None:
+    spoken = [Utterance(f"set/{i}", "set", "someone", 0.4, "a", [("s", 0.2), ("i", 0.2)]) for i in range(3)]
+    with StoreWriter(tmp_path, "float16", (4,)) as store:
+        for utterance in spoken:
+            store.add(utterance.id, np.repeat(np.eye(4)[:2], 10, axis=0))
+    if steps < FEWEST_STEPS:
+        with pytest.raises(ConfigError, match="at least"):
+            train_classifier(Store(tmp_path), spoken, steps, seed=0)
+    else:
+        train_classifier(Store(tmp_path), spoken, steps, seed=0)
 
 
 def test_shipped_configurations_load_and_typos_are_named() -> None:

@@ -17,7 +17,8 @@ from app.examples import Results
 from app.state import Shown
 from app.transcribe import NOTHING, View
 from zipper import Zipper, limits
-from zipper.audio import write_wav
+from zipper.api import ASSETS
+from zipper.audio import load_audio, write_wav
 from zipper.errors import AudioError, LimitError, NoSpeechError, OptionError
 from zipper.rates import SPEECH_RATE
 from zipper.results import Transcript, TranscriptPart
@@ -201,3 +202,14 @@ def test_examples_are_read_before_anybody_asks(shipped: Zipper) -> None:
     (view,) = transcribe.transcribe_example(shipped, results, offered, 0)
     assert view.shown is kept
     assert view.text == shipped.transcribe(offered[0].path).text and view.heatmap["passages"]
+
+
+@pytest.mark.parametrize("name", ["clear", "reader"])
+def test_noise_behind_the_speech_adds_no_words(shipped: Zipper, name: str) -> None:
+    """A microphone that stays open: the search may not be kept from ending while only noise is left."""
+    samples = load_audio(ASSETS / "examples" / "recordings" / f"{name}.opus")
+    noise = np.random.default_rng(0).normal(0, 0.01, 3 * SPEECH_RATE).astype(np.float32)
+    plain = shipped.transcribe((samples, SPEECH_RATE))
+    noisy = shipped.transcribe((np.concatenate([samples, noise]), SPEECH_RATE))
+    assert len(noisy.words) == len(plain.words)
+    assert noisy.words[-1].end < len(samples) / SPEECH_RATE + 0.5

@@ -28,7 +28,8 @@ from zipper.training.compare import (
     read,
     same,
 )
-from zipper.training.labels import Aligned, is_held_out
+from zipper.training.held_out import is_held_out
+from zipper.training.labels import Aligned
 from zipper.training.loop import LoopConfig
 from zipper.training.store import StoreWriter
 

@@ -13,7 +13,8 @@ from zipper.model.zipper import PAD_ORDER
 from zipper.text.tokenizer import TextTokenizer
 from zipper.training.augment import AugmentConfig, Augmenter
 from zipper.training.config import CONFIGS, FusionConfig, PretrainConfig, TokenizerConfig, load_config
-from zipper.training.labels import FEWEST_STEPS, Aligned, is_held_out, label_view, read_aligned, train_classifier
+from zipper.training.held_out import is_held_out
+from zipper.training.labels import FEWEST_STEPS, Aligned, label_view, read_aligned, train_classifier
 from zipper.training.manifest import Utterance
 from zipper.training.pairs import Pairs, orders, piece_spans
 from zipper.training.phones import (

@@ -18,7 +18,8 @@ from zipper.text.tokenizer import TextTokenizer
 from zipper.training import stages
 from zipper.training.assemble import assemble, between
 from zipper.training.config import FusionConfig, PretrainConfig, TokenizerConfig, TowerSize
-from zipper.training.labels import Aligned, is_held_out
+from zipper.training.held_out import is_held_out
+from zipper.training.labels import Aligned
 from zipper.training.loop import LoopConfig
 from zipper.training.store import Store, StoreWriter
 from zipper.training.zipping import ZipLoss, ZipStage
@@ -122,8 +123,8 @@ def test_tokens_of_two_tokenizers_lie_side_by_side(work: Path, model_folder: Pat
     assert sorted(before) == names and before.length(names[0]) == 14
     assert not np.array_equal(before[names[0]], now[names[0]])
     assert np.array_equal(now[names[0]], np.arange(14))
-    assert stages.training_rows(work, ["set.before"]) == [
-        ("set.before", row) for _, row in stages.training_rows(work, ["set"])
+    assert stages.aligned_rows(work, ["set.before"]) == [
+        ("set.before", row) for _, row in stages.aligned_rows(work, ["set"])
     ]
 
 

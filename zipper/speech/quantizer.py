@@ -79,11 +79,12 @@ class ConvBlock(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.up = nn.Linear(width, 4 * width)
         self.down = nn.Linear(4 * width, width)
+        self.dropout = nn.Dropout(0.0)  # training sets its share
 
     def forward(self, x: Tensor, real: Tensor) -> Tensor:
         """x: (B, T, C), real: (B, T, 1) with 0 behind the end. Returns (B, T, C)."""
         y = self.depthwise((x * real).transpose(1, 2)).transpose(1, 2)
-        return x + self.down(F.gelu(self.up(self.norm(y))))
+        return x + self.dropout(self.down(F.gelu(self.up(self.norm(y)))))
 
 
 class Quantized(NamedTuple):
@@ -93,6 +94,7 @@ class Quantized(NamedTuple):
     phones: Tensor
     features: Tensor  # (B, F, W), standardised
     target: Tensor  # (B, F, W), the standardised input
+    states: Tensor  # (B, T, C), what phones and features are read from
 
 
 class Quantizer(nn.Module):
@@ -150,7 +152,7 @@ class Quantizer(nn.Module):
         h = self.norm(h)
         B, frames, _ = x.shape
         return Quantized(
-            ids, self.phone_head(h).view(B, frames, -1), self.feature_head(h).view(B, frames, -1), x
+            ids, self.phone_head(h).view(B, frames, -1), self.feature_head(h).view(B, frames, -1), x, h
         )
 
 

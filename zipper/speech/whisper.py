@@ -9,10 +9,10 @@ import functools
 import math
 from dataclasses import asdict, dataclass
 
-import librosa
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchaudio.functional import melscale_fbanks
 
 from zipper.rates import MELS_PER_TOKEN, SPEECH_RATE, TOKEN_SAMPLES, WHISPER_HOP, WHISPER_MELS, WHISPER_WINDOW
 
@@ -37,7 +37,9 @@ class EncoderConfig:
 @functools.cache
 def mel_filters(mels: int) -> Tensor:
     """Slaney mel filterbank, (mels, 201), for 16 kHz and 400-point spectra."""
-    return torch.from_numpy(librosa.filters.mel(sr=SPEECH_RATE, n_fft=WHISPER_WINDOW, n_mels=mels))
+    bins = WHISPER_WINDOW // 2 + 1
+    filters = melscale_fbanks(bins, 0.0, SPEECH_RATE / 2, mels, SPEECH_RATE, norm="slaney", mel_scale="slaney")
+    return filters.T.contiguous()
 
 
 def log_mel(samples: Tensor, mels: int = WHISPER_MELS) -> Tensor:
@@ -54,6 +56,26 @@ def log_mel(samples: Tensor, mels: int = WHISPER_MELS) -> Tensor:
     logs = (mel_filters(mels) @ power).clamp(min=LOG_FLOOR).log10()
     logs = torch.maximum(logs, logs.max() - DYNAMIC_RANGE)
     return ((logs + 4) / 4).T.contiguous()
+
+
+def log_mels(samples: Tensor, lengths: Tensor, mels: int = WHISPER_MELS) -> tuple[Tensor, Tensor]:
+    """log_mel of a padded batch, on its device.
+
+    samples: (B, n) float32 with zeros behind the end of each clip; lengths: (B,) samples. Returns (B, T, mels) with
+    zeros behind the end of each clip, and the mel frames (B,) of each. The last frame may differ a little from that
+    of log_mel, which mirrors the end of a clip where here zeros follow.
+    """
+    frames = -(-lengths // TOKEN_SAMPLES) * MELS_PER_TOKEN  # (B,)
+    count = max(int(frames.max()), -(-samples.shape[1] // TOKEN_SAMPLES) * MELS_PER_TOKEN)
+    padded = F.pad(samples, (0, count * WHISPER_HOP - samples.shape[1]))
+    window = torch.hann_window(WHISPER_WINDOW, device=samples.device)
+    spectrum = torch.stft(padded, WHISPER_WINDOW, WHISPER_HOP, window=window, return_complex=True)
+    power = spectrum[..., :-1].abs().square()  # (B, 201, T)
+    logs = (mel_filters(mels).to(samples.device) @ power).clamp(min=LOG_FLOOR).log10()
+    real = (torch.arange(count, device=samples.device) < frames[:, None])[:, None]  # (B, 1, T)
+    loudest = logs.masked_fill(~real, -torch.inf).amax((1, 2), keepdim=True)
+    logs = (torch.maximum(logs, loudest - DYNAMIC_RANGE) + 4) / 4
+    return (logs * real).transpose(1, 2).contiguous(), frames
 
 
 def sinusoids(length: int, width: int) -> Tensor:
@@ -108,7 +130,7 @@ class WhisperEncoder(nn.Module):
         mels: (B, T, mels) with zeros after each clip; lengths: (B,) mel frames of each clip, even, None when all
         are full. Returns (B, T / 2, width); what lies behind the end of a clip is undefined.
         """
-        real = None if lengths is None else torch.arange(mels.shape[1])[None] < lengths[:, None]  # (B, T)
+        real = None if lengths is None else torch.arange(mels.shape[1], device=mels.device) < lengths[:, None]  # (B, T)
         x = F.gelu(self.conv1(mels.transpose(1, 2)))
         if real is not None:
             x = x * real[:, None]  # conv2 must see the zeros it would see at the end of a clip alone

@@ -22,7 +22,8 @@ from zipper.speech.whisper import WhisperEncoder, log_mel
 from zipper.text.tokenizer import TextTokenizer
 from zipper.training.augment import add_noise, through_opus
 from zipper.training.features import decode, encode
-from zipper.training.labels import Aligned, is_held_out, read_aligned
+from zipper.training.held_out import is_held_out
+from zipper.training.labels import Aligned, read_aligned
 from zipper.training.loop import BatchPlan, LoopConfig, Trainer
 from zipper.training.manifest import read_audio_bytes
 from zipper.training.pairs import piece_spans

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,13 +156,15 @@ def read_aligned(folder: Path) -> list[Aligned]:
     return [Aligned(r["id"], r["speaker"], r["text"], [(w, a, b) for w, a, b in r["words"]]) for r in rows]
 
 
+def append_aligned(folder: Path, rows: Sequence[Aligned]) -> None:
+    """Add rows to those of a folder."""
+    with (folder / "aligned.jsonl").open("a", encoding="utf-8") as file:
+        file.writelines(map(_line, rows))
+
+
 def write_aligned(folder: Path, rows: Sequence[Aligned]) -> None:
     """Put rows in the place of those that label_source wrote; the old ones survive a crash."""
     new = folder / "aligned.jsonl.new"
     new.write_text("".join(map(_line, rows)), encoding="utf-8")
     new.replace(folder / "aligned.jsonl")
 
-
-def is_held_out(name: str, share: float = 0.01) -> bool:
-    """The same small part of every source is kept for validation, chosen by the id alone."""
-    return zlib.crc32(name.encode()) % 10_000 < share * 10_000

@@ -7,7 +7,7 @@ import math
 import os
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,9 @@ class LoopConfig:
     accumulate: int = 1  # micro-batches a step, over all processes
     autocast: bool = True  # bfloat16
     save_seconds: float = 180.0
+    seconds: float = 0.0  # if above 0, the run ends after so long, and the schedule follows the clock, not the steps
+    average: float = 0.0  # decay, a step, of an exponential average of the weights, which is the result; 0 is none
+    validate_seconds: float = 300.0  # between two looks at the held-out people
     log_steps: int = 20
     seed: int = 0
 
@@ -64,9 +67,16 @@ class Trainer:
     """
 
     def __init__(
-        self, stage: nn.Module, batch: Callable[[int], Batch], config: LoopConfig, folder: Path
+        self,
+        stage: nn.Module,
+        batch: Callable[[int], Batch],
+        config: LoopConfig,
+        folder: Path,
+        held_out: Mapping[str, Sequence[Batch]] | None = None,
     ) -> None:
+        """held_out: batches of people that are not trained on, by group; logged as "held_out.GROUP.LOSS"."""
         self.stage, self.batch, self.config, self.folder = stage, batch, config, folder
+        self.held_out = held_out or {}
         self.rank = int(os.environ.get("RANK", "0"))
         self.world = int(os.environ.get("WORLD_SIZE", "1"))
         if config.accumulate % self.world:
@@ -79,7 +89,12 @@ class Trainer:
         stage.to(self.device)
         self.optimisers = build_optimisers(stage, config)
         self.step = 0
+        self.spent = 0.0  # seconds of this run, those before an interruption counted
+        self.average = [p.detach().clone() for p in self._averaged()] if config.average else []
         torch.manual_seed(config.seed + self.rank)
+
+    def _averaged(self) -> list[Tensor]:
+        return [p for p in self.stage.parameters() if p.requires_grad]
 
     def run(self, resume: bool) -> None:
         """Train to the last step; with `resume` from the last save, if there is one."""
@@ -108,11 +123,14 @@ class Trainer:
         return True
 
     def _loop(self, module: nn.Module) -> None:
-        meter, saved = Meter(), time.monotonic()
-        bar = tqdm(total=self.config.steps, initial=self.step, disable=self.rank != 0, mininterval=5)
-        while self.step < self.config.steps:
+        meter, saved, looked, before = Meter(), time.monotonic(), time.monotonic(), time.monotonic()
+        total = self.config.steps if not self.config.seconds else None
+        bar = tqdm(total=total, initial=self.step, disable=self.rank != 0, mininterval=5)
+        while self.progress() < 1:
             losses = self._one_step(module)
             self.step += 1
+            self.spent += time.monotonic() - before
+            before = time.monotonic()
             meter.add(losses)
             bar.update()
             if self.step % self.config.log_steps == 0 and self.rank == 0:
@@ -122,8 +140,37 @@ class Trainer:
             if time.monotonic() - saved > self.config.save_seconds:
                 self.save()
                 saved = time.monotonic()
+            if self.held_out and time.monotonic() - looked > self.config.validate_seconds:
+                self._write_log(self.validate())
+                looked = time.monotonic()
         bar.close()
         self.save()
+        if self.average:
+            torch._foreach_copy_([p.data for p in self._averaged()], self.average)
+        if self.held_out and self.rank == 0:
+            self._write_log(self.validate())
+
+    def progress(self) -> float:
+        """Share of the run that is behind it, by the clock or by the steps."""
+        if self.config.seconds:
+            return self.spent / self.config.seconds
+        return self.step / self.config.steps
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Mean losses of the held-out batches of each group."""
+        self.stage.eval()
+        found: dict[str, float] = {}
+        for group, batches in self.held_out.items():
+            meter = Meter()
+            for batch in batches:
+                with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.autocast):
+                    losses = self.stage(to_device(batch, self.device))
+                meter.add({name: float(value) for name, value in losses.items() if name != "tokens"})
+            found.update((f"held_out.{group}.{n}", value) for n, value in meter.read().items() if n != "tokens/s")
+        self.stage.train()
+        log.info("step %d: %s", self.step, {name: round(value, 4) for name, value in found.items()})
+        return found
 
     def _one_step(self, module: nn.Module) -> dict[str, float]:
         share = self.config.accumulate // self.world
@@ -137,12 +184,15 @@ class Trainer:
         totals = mean_losses(self._gather(found))
         trained = [p for p in self.stage.parameters() if p.grad is not None]
         totals["grad"] = float(nn.utils.clip_grad_norm_(trained, self.config.clip))
-        rate = learning_rate(self.step, self.config)
+        rate = learning_rate(self.step, self.progress(), self.config)
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = rate * group["scale"]
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
+        if self.average:
+            decay = min(self.config.average, (1 + self.step) / (10 + self.step))  # short at first
+            torch._foreach_lerp_(self.average, [p.detach() for p in self._averaged()], 1 - decay)
         return totals
 
     def _gather(self, found: list[dict[str, float]]) -> list[dict[str, float]]:
@@ -168,6 +218,8 @@ class Trainer:
         torch.save(
             {
                 "step": self.step,
+                "spent": self.spent,
+                "average": self.average,
                 "optimisers": [o.state_dict() for o in self.optimisers],
                 "random": torch.get_rng_state(),
             },
@@ -179,7 +231,8 @@ class Trainer:
     def _load(self) -> None:
         self.stage.load_state_dict(load_file(self.folder / WEIGHTS_FILE))
         state = torch.load(self.folder / STATE_FILE, weights_only=True)
-        self.step = state["step"]
+        self.step, self.spent = state["step"], state["spent"]
+        self.average = [tensor.to(self.device) for tensor in state["average"]]
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             scales = [group["scale"] for group in optimiser.param_groups]
             optimiser.load_state_dict(saved)
@@ -221,11 +274,12 @@ class Meter:
         return means
 
 
-def learning_rate(step: int, config: LoopConfig) -> float:
-    """Linear warm-up, then linear decay to final_lr."""
+def learning_rate(step: int, progress: float, config: LoopConfig) -> float:
+    """Linear warm-up over steps, then linear decay to final_lr over the share of the run, 0 to 1, that is left."""
     if step < config.warmup:
         return config.lr * (step + 1) / config.warmup
-    left = (config.steps - step) / max(1, config.steps - config.warmup)
+    start = 0.0 if config.seconds else config.warmup / max(config.steps, config.warmup + 1)
+    left = (1 - min(progress, 1.0)) / (1 - start)
     return config.lr * (config.final_lr + (1 - config.final_lr) * left)
 
 

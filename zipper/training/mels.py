@@ -25,7 +25,8 @@ from zipper.errors import DataError
 from zipper.rates import MELS, VOCODER_RATE
 from zipper.speech.acoustic import frames_of
 from zipper.speech.mel import MelSpectrogram
-from zipper.training.labels import is_held_out, read_aligned
+from zipper.training.held_out import is_held_out
+from zipper.training.labels import read_aligned
 from zipper.training.manifest import read_audio_bytes, read_source
 from zipper.training.pitch import track_pitch
 from zipper.training.store import JoinedStores, Store, StoreWriter

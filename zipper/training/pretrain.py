@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from zipper.errors import ConfigError
 from zipper.model.tower import Tower
-from zipper.training.labels import is_held_out
+from zipper.training.held_out import is_held_out
 from zipper.training.store import Store
 
 

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from zipper.errors import DataError
 from zipper.model.tower import Tower
 from zipper.text.tokenizer import TextTokenizer
-from zipper.training.labels import Aligned, is_held_out, read_aligned, write_aligned
+from zipper.training.held_out import is_held_out
+from zipper.training.labels import Aligned, read_aligned, write_aligned
 
 log = logging.getLogger(__name__)
 

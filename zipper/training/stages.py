@@ -27,7 +27,8 @@ from zipper.speech.whisper import EncoderConfig, WhisperEncoder, from_hugging_fa
 from zipper.text.tokenizer import TextTokenizer
 from zipper.text.words import FEWEST, KnownWords, count_words
 from zipper.training.config import FusionConfig, PretrainConfig, TokenizerConfig, TowerSize
-from zipper.training.labels import Aligned, is_held_out, read_aligned
+from zipper.training.held_out import READERS, TENTHS, is_held_out
+from zipper.training.labels import Aligned, read_aligned
 from zipper.training.loop import Trainer
 from zipper.training.pairs import Pairs, Task
 from zipper.training.phones import PHONES
@@ -39,6 +40,7 @@ from zipper.training.zipping import Mixture, ZipStage
 log = logging.getLogger(__name__)
 
 STATISTICS_BATCHES = 6
+HELD_OUT_BATCHES = 3  # of each group of held-out people in the log of the fusion
 SPECIALS = 2  # begin and end of speech follow the codes
 TIED_STD = 0.02  # size of the rows of an embedding that is tied to a softmax
 
@@ -241,11 +243,11 @@ def fuse(config: FusionConfig, work: Path, resume: bool) -> None:
         model = fused_model(load_tower(work / "pretrain-text"), load_tower(work / "pretrain-speech"), config)
     ids = (model.config.speech.begin_id, model.config.speech.end_id)
 
-    def pairs(task: Task, sources: Sequence[str], dropout: float) -> Pairs:
+    def pairs(task: Task, sources: Sequence[str], dropout: float, held_out: bool = False) -> Pairs:
         return Pairs(
             task,
             work,
-            training_rows(work, sources),
+            aligned_rows(work, sources, held_out),
             tokenizer,
             ids,
             config.batch_tokens,
@@ -268,7 +270,11 @@ def fuse(config: FusionConfig, work: Path, resume: bool) -> None:
     if config.compile:
         zips = [model.zips.block(point, m) for point in range(model.config.zip_points) for m in MODALITIES]
         compile_blocks([*model.text.blocks, *model.speech.blocks, *zips])
-    Trainer(stage, mixture, config.loop, work / "runs" / "zip").run(resume)
+    held_out = {
+        group: [pairs(task, sources, 0.0, held_out=True)(number) for number in range(HELD_OUT_BATCHES)]
+        for group, task, sources in held_out_groups(work, config)
+    }
+    Trainer(stage, mixture, config.loop, work / "runs" / "zip", held_out).run(resume)
     save(model.eval(), work / "zipper")
     tokenizer.save(work / "zipper")
     if words := KnownWords.from_pretrained(work / "text"):
@@ -290,11 +296,21 @@ def fused_model(text: Tower, speech: Tower, config: FusionConfig) -> ZipperModel
     return model
 
 
-def training_rows(work: Path, sources: Sequence[str]) -> list[tuple[str, Aligned]]:
-    """(source, row) of every utterance that is not held out."""
+def aligned_rows(work: Path, sources: Sequence[str], held_out: bool = False) -> list[tuple[str, Aligned]]:
+    """(source, row) of every utterance that is not held out, or of those that are."""
     return [
         (name, row)
         for name in sources
         for row in read_aligned(work / "labels" / name)
-        if not is_held_out(row.id)
+        if is_held_out(row.id) == held_out
     ]
+
+
+def held_out_groups(work: Path, config: FusionConfig) -> list[tuple[str, Task, tuple[str, ...]]]:
+    """(group, task, sources) of the held-out people among the sources, without groups that are empty."""
+    readers = tuple(name for name in config.hear if name in READERS)
+    strangers = tuple(name for name in config.hear if name in TENTHS)
+    groups: list[tuple[str, Task, tuple[str, ...]]] = [
+        ("readers", "recognise", readers), ("strangers", "recognise", strangers), ("voice", "synthesise", config.speak),
+    ]  # fmt: skip
+    return [group for group in groups if aligned_rows(work, group[2], held_out=True)]

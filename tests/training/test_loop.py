@@ -114,7 +114,7 @@ def test_uneven_accumulation_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_learning_rate_rises_then_falls_to_zero() -> None:
     settings = config(10, warmup=4)
-    rates = [learning_rate(step, settings) for step in range(11)]
+    rates = [learning_rate(step, step / settings.steps, settings) for step in range(11)]
     assert rates[:4] == pytest.approx([0.25 * 3e-3, 0.5 * 3e-3, 0.75 * 3e-3, 3e-3])
     assert rates[10] == 0 and all(a > b for a, b in zip(rates[4:-1], rates[5:], strict=True))
 

@@ -13,10 +13,10 @@ from zipper.speech.quantizer import Quantizer, QuantizerConfig
 from zipper.speech.whisper import EncoderConfig, WhisperEncoder, log_mel, log_mels
 from zipper.training.hearing import IGNORED, HearingBatches, HearingConfig, HearingLoss, HearingStage, stretch
 from zipper.training.held_out import READERS, held_out_words, is_held_out
+from zipper.training.labels import read_aligned
 from zipper.training.loop import LoopConfig, Trainer
 from zipper.training.one_card.bundle import UNKNOWN_PHONE, Row, read_bundle, unpack, write_bundle
 from zipper.training.one_card.speak import finish, read_shard, write_shard
-from zipper.training.labels import read_aligned
 from zipper.training.speech_lines import cover_words, numbers, single_words, spelled
 from zipper.training.store import Store
 from zipper.training.teacher import correct
@@ -121,7 +121,7 @@ def test_speed_moves_the_pitch_and_the_end() -> None:
 
 def test_noise_has_the_level_that_was_asked_for() -> None:
     torch.manual_seed(0)
-    loud = DeviceAugmentConfig(noise=1.0, recorded_noise=0.0, babble=0.0, snr=(10.0, 10.0), room=0.0, band=0.0, tilt=0.0)
+    loud = DeviceAugmentConfig(noise=1.0, recorded_noise=0.0, babble=0.0, snr=(10, 10), room=0.0, band=0.0, tilt=0.0)
     samples, lengths = Waveforms({"a": tone(3.0)}, CPU).gather(["a"])
     changed = DeviceAugmenter(loud, torch.zeros(0))(samples, lengths)
     noise = (changed - samples)[0, : int(lengths)]

@@ -150,11 +150,14 @@ def phone_log_probs(
 
 
 @torch.inference_mode()
-def transcripts(ear: Ear, waveforms: Waveforms, names: Sequence[str]) -> dict[str, str]:
-    """What the teacher hears in each recording."""
+def transcripts(ear: Ear, waveforms: Waveforms, names: Sequence[str], seconds: float) -> dict[str, str]:
+    """What the teacher hears in each recording, as many as it can in so many seconds."""
+    deadline = time.monotonic() + seconds
     *prompt, end = ear.marks()
     heard: dict[str, str] = {}
     for batch in batches_of(waveforms, names, ENCODE_SECONDS):
+        if time.monotonic() > deadline:
+            break
         samples, lengths = waveforms.gather(batch)
         longer = (lengths + int(TEACHER_SILENCE * SPEECH_RATE)).clamp(max=int(29.9 * SPEECH_RATE))
         features, frames = features_of(ear, F.pad(samples, (0, int(longer.max()) - samples.shape[1])), longer)
@@ -195,7 +198,7 @@ class Material:
 
 def prepare_real(
     ear: Ear, utterances: Mapping[str, Utterance], clips: dict[str, np.ndarray], styles: Mapping[str, str],
-    material: Material, classifier_names: Sequence[str], pool: Executor, steps: int,
+    material: Material, classifier_names: Sequence[str], pool: Executor, steps: int, teacher_seconds: float,
 ) -> Tensor:
     """Transcripts, phones and word times of the real recordings into the material; the recorded noises."""
     noise = [clips.pop(name) for name in list(clips) if name.startswith(NOISE_SOURCE + "/")]
@@ -204,9 +207,9 @@ def prepare_real(
     log.info("real: %d recordings, %.1f h", len(names), real.counts.sum() / SPEECH_RATE / 3600)
     spoken = Waveforms({name: material.clips[name] for name in classifier_names}, ear.device)
     classifier = phone_classifier(ear, spoken, {name: material.phones[name] for name in classifier_names}, steps)
-    heard = transcripts(ear, real, names)
-    log.info("teacher's transcripts are there")
-    references = {name: styles.get(name) or heard[name] for name in names}
+    heard = transcripts(ear, real, names, teacher_seconds)
+    log.info("the teacher has read %d recordings", len(heard))
+    references = {name: styles.get(name) or heard.get(name, "") for name in names}
     timed = align_all(references, phone_log_probs(ear, classifier, real, names), pool)
     dropped = 0
     for name in names:
@@ -216,7 +219,7 @@ def prepare_real(
             dropped += 1
             continue
         marked = any(mark in utterance.text for mark in ",.?!") and not utterance.text.isupper()
-        text = utterance.text if marked else correct(heard[name], references[name].rstrip(".?!"))
+        text = utterance.text if marked else correct(heard.get(name, ""), references[name].rstrip(".?!"))
         material.clips[name], material.speakers[name] = clips[name], utterance.speaker
         material.texts[name] = close(text)
         material.phones[name] = found.phones
@@ -336,6 +339,7 @@ def main() -> None:
     parser.add_argument("--generated", type=Path, required=True, help="folder of shards")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=110, help="of training the tokenizer")
+    parser.add_argument("--teacher-seconds", type=float, default=40, help="of the teacher's transcripts, at most")
     parser.add_argument("--batch-seconds", type=float, default=400)
     parser.add_argument("--views", type=int, default=3, help="augmented views of real speech")
     parser.add_argument("--train-hours", type=float, default=8, help="of generated speech in the tokenizer's training")
@@ -365,7 +369,7 @@ def run(a: argparse.Namespace, device: torch.device, pool: Executor) -> None:
     material.add_generated(shards, a.train_hours)
     spoken = list(material.clips)
     styles = dict(line.split("\t", 1) for line in (a.pack / "styles.tsv").read_text(encoding="utf-8").splitlines())
-    noises = prepare_real(ear, utterances, clips, styles, material, spoken[:1200], pool, steps)
+    noises = prepare_real(ear, utterances, clips, styles, material, spoken[:1200], pool, steps, a.teacher_seconds)
     quantizer = load_quantizer(a.pack, device)
     loop = LoopConfig(steps=0, lr=2e-3, warmup=60, seconds=a.seconds, average=0.995, save_seconds=60)
     config = HearingConfig(batch_seconds=a.batch_seconds)

@@ -1,6 +1,7 @@
 """The job of towers and fusion on one card, on the CPU in tiny."""
 
 import json
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from zipper.speech.quantizer import Quantizer, QuantizerConfig
 from zipper.text.tokenizer import TextTokenizer
 from zipper.training.labels import read_aligned
 from zipper.training.one_card import fuse
+from zipper.training.one_card import pack as packing
 from zipper.training.one_card.bundle import Row, unpack, write_bundle
 from zipper.training.pairs import Pairs
 from zipper.training.pretrain import pack_tokens
@@ -50,6 +52,21 @@ def rows(count: int = 150) -> list[Row]:
         arrays = (tokens.astype(np.int16), phones.astype(np.uint8), words)
         found.append(Row(f"hibari/{n}", "hibari", "heart", text, *arrays))
     return found
+
+
+def test_a_packed_job_travels_in_parts(pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packing, "PART_BYTES", 5000)
+    bundle = pack / "bundles" / "hibari.npz"
+    folders = {"tokenizer": pack / "speech_tokenizer", "text": pack / "text", "out": tmp_path / "p", "bundles": bundle}
+    packing.main(["fuse", *(word for name, folder in folders.items() for word in (f"--{name}", str(folder)))])
+    parts = sorted((tmp_path / "p").glob("part-*"))
+    assert len(parts) > 1 and all(part.stat().st_size <= 5000 for part in parts)
+    (tmp_path / "whole.tar").write_bytes(b"".join(part.read_bytes() for part in parts))
+    with tarfile.open(tmp_path / "whole.tar") as tar:
+        tar.extractall(tmp_path / "there", filter="data")
+    assert (tmp_path / "there" / "bundles" / "hibari.npz").read_bytes() == bundle.read_bytes()
+    for name in ("text/ids.npy", "speech_tokenizer/quantizer.safetensors", "speech_tokenizer/quantizer.json"):
+        assert (tmp_path / "there" / name).exists(), name
 
 
 def test_batches_on_the_device_are_those_of_the_stores(pack: Path, tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
 """Pack what a job on another machine needs, in parts that are small enough to travel one by one.
 
-python -m zipper.training.one_card.pack --tokenizer assets/speech_tokenizer --whisper whisper-base \\
+python -m zipper.training.one_card.pack listen --tokenizer assets/speech_tokenizer --whisper whisper-base \\
     --corpus english.txt --lines lines.tsv --wheels WHEELS --speech SPEECH/*.tar --out .pack
+python -m zipper.training.one_card.pack fuse --tokenizer OUT --bundles OUT/*.npz --text WORK/text --out .pack
 
-Writes .pack/first/ (what generated speech needs, so that it can begin while the rest travels) and .pack/part-NN, which
-joined are a tar of the rest.
+Writes .pack/part-NN, which joined are a tar (`cat part-* | tar x`), and for `listen` also .pack/first/: what generated
+speech needs, so that it can begin while the rest travels.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import json
 import shutil
 import tarfile
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -67,21 +68,12 @@ def split(whole: Path, out: Path) -> list[Path]:
     return parts
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("tokenizer", "whisper", "corpus", "lines", "wheels", "out"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--speech", type=Path, nargs="+", required=True)
-    a = parser.parse_args()
+def pack_listen(a: argparse.Namespace) -> None:
+    """What the tokenizer's job needs."""
     first, rest = a.out / "first", a.out / "rest"
-    shutil.rmtree(a.out, ignore_errors=True)
     shutil.copytree(a.wheels, first / "wheels")
     shutil.copy(a.lines, first / "lines.tsv")
-    quantizer = load_file(a.tokenizer / "quantizer.safetensors")
-    save_file(quantizer, first / "quantizer.safetensors")
-    values = json.loads((a.tokenizer / "config.json").read_text())["quantizer"]
-    (first / "quantizer.json").write_text(json.dumps(values))
+    write_quantizer(a.tokenizer, first)
     with a.corpus.open(encoding="utf-8") as file:
         corpus = [line.strip() for line, _ in zip(file, range(CASE_LINES), strict=False)]
     styled = styles(a.speech, corpus)
@@ -89,19 +81,65 @@ def main() -> None:
     (first / "styles.tsv").write_text("".join(rows), encoding="utf-8")
     pieces = Tokenizer.from_file(str(a.whisper / "tokenizer.json"))
     written = (line.split("\t")[1] for line in a.lines.read_text(encoding="utf-8").splitlines())
-    texts = [*corpus[:PIECE_LINES], *styled.values(), *written]
-    kept = kept_pieces(pieces, texts)
+    kept = kept_pieces(pieces, [*corpus[:PIECE_LINES], *styled.values(), *written])
     write_decoder(a.whisper, kept, rest / "whisper")
     shutil.copy(a.tokenizer / "encoder.safetensors", rest / "encoder.safetensors")
-    with tarfile.open(a.out / "rest.tar", "w") as tar:
-        tar.add(rest, ".")
-        for source in a.speech:
-            tar.add(source, f"speech/{source.name}")
-    parts = split(a.out / "rest.tar", a.out)
-    shutil.rmtree(rest)
-    (a.out / "rest.tar").unlink()
+    parts = join_and_split(rest, a.out, {f"speech/{source.name}": source for source in a.speech})
     size = sum(file.stat().st_size for file in first.rglob("*") if file.is_file())
     print(f"{len(kept)} pieces; first {size / 1e6:.1f} MB, then {len(parts)} parts")
+
+
+def pack_fuse(a: argparse.Namespace) -> None:
+    """What the job of towers and fusion needs."""
+    rest = a.out / "rest"
+    write_quantizer(a.tokenizer, rest / "speech_tokenizer")
+    (rest / "text").mkdir()
+    for name in ("text_tokenizer.json", "ids.npy"):
+        shutil.copy(a.text / name, rest / "text" / name)
+    parts = join_and_split(rest, a.out, {f"bundles/{bundle.name}": bundle for bundle in a.bundles})
+    print(f"{len(parts)} parts")
+
+
+def write_quantizer(tokenizer: Path, out: Path) -> None:
+    """quantizer.json and quantizer.safetensors, of a speech tokenizer or of what the job `listen` wrote."""
+    out.mkdir(parents=True, exist_ok=True)
+    shutil.copy(tokenizer / "quantizer.safetensors", out / "quantizer.safetensors")
+    if (tokenizer / "quantizer.json").exists():
+        shutil.copy(tokenizer / "quantizer.json", out / "quantizer.json")
+    else:
+        values = json.loads((tokenizer / "config.json").read_text(encoding="utf-8"))["quantizer"]
+        (out / "quantizer.json").write_text(json.dumps(values), encoding="utf-8")
+
+
+def join_and_split(folder: Path, out: Path, more: Mapping[str, Path]) -> list[Path]:
+    """A tar of a folder and of more files, cut into parts; the folder goes."""
+    whole = out / "rest.tar"
+    with tarfile.open(whole, "w") as tar:
+        tar.add(folder, ".")
+        for name, path in more.items():
+            tar.add(path, name)
+    parts = split(whole, out)
+    shutil.rmtree(folder)
+    whole.unlink()
+    return parts
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    jobs = parser.add_subparsers(dest="job", required=True)
+    listen, fuse = jobs.add_parser("listen", help="the tokenizer"), jobs.add_parser("fuse", help="towers and fusion")
+    for name in ("tokenizer", "whisper", "corpus", "lines", "wheels", "out"):
+        listen.add_argument(f"--{name}", type=Path, required=True)
+    for name in ("tokenizer", "text", "out"):
+        fuse.add_argument(f"--{name}", type=Path, required=True)
+    listen.add_argument("--speech", type=Path, nargs="+", required=True)
+    fuse.add_argument("--bundles", type=Path, nargs="+", required=True)
+    listen.set_defaults(run=pack_listen)
+    fuse.set_defaults(run=pack_fuse)
+    a = parser.parse_args(argv)
+    shutil.rmtree(a.out, ignore_errors=True)
+    a.run(a)
 
 
 if __name__ == "__main__":

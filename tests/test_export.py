@@ -2,14 +2,16 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from zipper.errors import OptionError
-from zipper.export import CUE_CHARACTERS, cues, export
+from zipper.export import export
 from zipper.results import Attention, Passage, Transcript, Word
+from zipper.subtitles import LINE_CHARACTERS, LONGEST_SECONDS, SHORTEST_SECONDS, cues
 
 texts = st.text(st.characters(exclude_categories=["Z", "C"]), min_size=1, max_size=30)
 
@@ -39,13 +41,13 @@ def test_txt() -> None:
 
 def test_srt() -> None:
     assert export(transcript(HELLO), "srt") == (
-        "1\n00:00:00,500 --> 00:00:01,400\nHello there.\n\n2\n01:01:01,250 --> 01:01:01,750\n<b>\n"
+        "1\n00:00:00,500 --> 00:00:01,500\nHello there.\n\n2\n01:01:01,250 --> 01:01:02,250\n<b>\n"
     )
 
 
 def test_vtt() -> None:
     assert export(transcript(HELLO), "vtt") == (
-        "WEBVTT\n\n00:00:00.500 --> 00:00:01.400\nHello there.\n\n01:01:01.250 --> 01:01:01.750\n&lt;b&gt;\n"
+        "WEBVTT\n\n00:00:00.500 --> 00:00:01.500\nHello there.\n\n01:01:01.250 --> 01:01:02.250\n&lt;b&gt;\n"
     )
 
 
@@ -63,16 +65,87 @@ def test_unknown_format() -> None:
 @given(word_lists())
 def test_cues_hold_every_word_once_and_follow_each_other(words: list[Word]) -> None:
     found = cues(words)
-    assert " ".join(cue.text for cue in found) == " ".join(word.text for word in words)
-    assert all(cue.end > cue.start >= 0 for cue in found)
+    assert " ".join(line for cue in found for line in cue.lines) == " ".join(word.text for word in words)
+    assert all(cue.start >= 0 for cue in found)
     assert all(after.start >= before.end for before, after in zip(found, found[1:], strict=False))
-    assert all(len(cue.text) <= CUE_CHARACTERS or " " not in cue.text for cue in found)
+
+
+@given(word_lists())
+def test_cues_are_as_broadcasters_want_them(words: list[Word]) -> None:
+    for cue in cues(words):
+        assert SHORTEST_SECONDS - 1e-6 <= cue.end - cue.start <= LONGEST_SECONDS + 1e-6
+        assert len(cue.lines) <= 2
+        assert all(len(line) <= LINE_CHARACTERS for line in cue.lines) or len(" ".join(cue.lines).split()) == 1
+
+
+def spoken(text: str, seconds: float = 0.3, pauses: dict[int, float] | None = None) -> list[Word]:
+    """Words of one length; pauses: seconds of silence before words by their number."""
+    now, words = 0.0, []
+    for number, word in enumerate(text.split()):
+        now += (pauses or {}).get(number, 0.0)
+        words.append(Word(word, now, now + seconds))
+        now += seconds
+    return words
+
+
+def blocks(words: list[Word]) -> list[str]:
+    return ["/".join(cue.lines) for cue in cues(words)]
+
+
+def test_cues_end_at_sentences() -> None:
+    assert blocks(spoken("It was late in the year. The leaves had fallen long ago.")) == [
+        "It was late in the year.", "The leaves had fallen long ago."
+    ]  # fmt: skip
+
+
+def test_cues_end_at_pauses() -> None:
+    words = spoken("he looked around the room and then he went away", pauses={5: 1.0})
+    assert blocks(words) == ["he looked around the room", "and then he went away"]
+
+
+def test_full_cues_end_at_commas_and_have_lines_of_the_same_length() -> None:
+    text = "He had walked along the river for an hour or more, and he had not seen a single boat upon the water."
+    assert blocks(spoken(text, 0.25)) == [
+        "He had walked along the/river for an hour or more,",
+        "and he had not seen a single/boat upon the water.",
+    ]
+
+
+def test_short_sentences_share_a_cue_rather_than_flash() -> None:
+    assert blocks(spoken("Yes. No. I do not know.")) == ["Yes. No. I do not know."]
+
+
+def test_a_lone_short_word_stands_for_a_second_and_a_long_one_for_seven() -> None:
+    (cue,) = cues([Word("Yes.", 2.0, 2.2)])
+    assert (cue.start, cue.end) == (2.0, 3.0)
+    (cue,) = cues([Word("Well", 0.0, 14.0)])
+    assert (cue.start, cue.end) == (0.0, 7.0)
+
+
+def test_times_of_real_words_are_kept() -> None:
+    """No cue is pushed back by the one before where people speak at their usual pace."""
+    words = spoken("one two three. four five six, seven eight nine ten. eleven twelve thirteen? fourteen" * 5, 0.3)
+    starts = {word.start for word in words}
+    assert all(cue.start in starts for cue in cues(words))
+
+
+def test_the_long_example() -> None:
+    """Times as the shipped weights gave them."""
+    with (Path(__file__).parent / "long_example.json").open(encoding="utf-8") as stream:
+        words = [Word(word["text"], word["start"], word["end"]) for word in json.load(stream)["words"]]
+    assert blocks(words) == [
+        "Jesus got on the donkey/and started for Jerusalem.",
+        "The disciples walked to head,",
+        "when they had almost reached the/city the disciples begin to shout.",
+        "Jesus used to say that they must not/tell anyone that he was the Messiah.",
+    ]
+    assert all(1 <= cue.end - cue.start <= 7 for cue in cues(words))
 
 
 @given(word_lists())
 def test_each_word_may_have_a_cue_of_its_own(words: list[Word]) -> None:
     found = cues(words, each_word=True)
-    assert [cue.text for cue in found] == [word.text for word in words]
+    assert [cue.lines for cue in found] == [(word.text,) for word in words]
     assert all(after.start >= before.end for before, after in zip(found, found[1:], strict=False))
     assert export(transcript(words), "srt", each_word=True).count("-->") == len(words)
 

@@ -2,15 +2,11 @@
 
 import json
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from zipper.errors import OptionError
 from zipper.results import Word
-
-CUE_CHARACTERS = 84  # two lines of 42, what broadcasters allow
-CUE_SECONDS = 6.0  # s, longest cue
-CUE_PAUSE = 0.8  # s of silence that ends a cue
-CUE_MINIMUM = 0.001  # s, a cue may not be empty; subtitles count in milliseconds
+from zipper.subtitles import Cue, cues
 
 
 class Spoken(Protocol):
@@ -29,14 +25,6 @@ class Spoken(Protocol):
         """Length of the recording."""
 
 
-class Cue(NamedTuple):
-    """One subtitle."""
-
-    text: str
-    start: float
-    end: float
-
-
 def export(spoken: Spoken, file_format: str, each_word: bool = False) -> str:
     """A result as txt, srt, vtt or json, ending in a newline; OptionError for another format.
 
@@ -53,42 +41,16 @@ def export(spoken: Spoken, file_format: str, each_word: bool = False) -> str:
     return writers[file_format]()
 
 
-def cues(words: Sequence[Word], each_word: bool = False) -> list[Cue]:
-    """Words grouped into subtitles: a new one after a sentence, at a pause, or when one is full; or each alone.
-
-    Cues hold every word once, in order, are never empty, and neither overlap nor run backwards.
-    """
-    groups: list[list[Word]] = []
-    for word in words:
-        if not groups or each_word or _ends(groups[-1], word):
-            groups.append([])
-        groups[-1].append(word)
-    found: list[Cue] = []
-    for group in groups:
-        start = max(group[0].start, found[-1].end if found else 0.0)
-        end = max(word.end for word in group)
-        found.append(Cue(" ".join(w.text for w in group), start, max(end, start + CUE_MINIMUM)))
-    return found
-
-
-def _ends(group: Sequence[Word], word: Word) -> bool:
-    """Whether a word begins a new cue."""
-    characters = sum(len(w.text) + 1 for w in group) + len(word.text)
-    sentence = group[-1].text.rstrip("\"')").endswith((".", "!", "?"))
-    pause = word.start - group[-1].end > CUE_PAUSE
-    return sentence or pause or characters > CUE_CHARACTERS or word.end - group[0].start > CUE_SECONDS
-
-
 def _srt(found: Sequence[Cue]) -> str:
     blocks = [
-        f"{number}\n{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}\n{cue.text.replace('-->', '->')}\n"
+        f"{number}\n{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}\n{_text(cue).replace('-->', '->')}\n"
         for number, cue in enumerate(found, start=1)
     ]
     return "\n".join(blocks)
 
 
 def _vtt(found: Sequence[Cue]) -> str:
-    blocks = [f"{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{_escape(cue.text)}\n" for cue in found]
+    blocks = [f"{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{_escape(_text(cue))}\n" for cue in found]
     return "\n".join(["WEBVTT\n", *blocks])
 
 
@@ -105,6 +67,10 @@ def _json(spoken: Spoken) -> str:
         words.append(entry)
     whole = {"text": spoken.text, "seconds": round(spoken.seconds, 3), "words": words}
     return json.dumps(whole, ensure_ascii=False, indent=2) + "\n"
+
+
+def _text(cue: Cue) -> str:
+    return "\n".join(cue.lines)
 
 
 def _escape(text: str) -> str:

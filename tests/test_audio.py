@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import MakeSpeech
@@ -63,6 +64,13 @@ def test_arrays_of_any_number_type(make_speech: MakeSpeech, dtype: str) -> None:
         middle = 0 if dtype.startswith("i") else 128
         given_samples = (sound * span.max * (1 if dtype.startswith("i") else 0.5) + middle).astype(dtype)
     assert np.abs(load_audio((given_samples, SPEECH_RATE)) - sound).max() < 0.02
+
+
+def test_tensors_that_belong_to_a_graph(make_speech: MakeSpeech) -> None:
+    sound = make_speech(0.5)
+    np.testing.assert_array_equal(load_audio((torch.tensor(sound, requires_grad=True), SPEECH_RATE)), sound)
+    with pytest.raises(AudioError, match="array of numbers"):
+        load_audio((torch.zeros(16_000, dtype=torch.bfloat16), SPEECH_RATE))
 
 
 def test_channels_first_or_last_and_opposite_phase(make_speech: MakeSpeech) -> None:
@@ -131,6 +139,9 @@ def test_missing_folder_and_odd_names(tmp_path: Path) -> None:
         (np.zeros(16_000, complex), 16_000),
         (np.full(16_000, np.inf), 16_000),
         (np.zeros(0), 16_000),
+        (np.full(16_000, 1000, np.int64), 16_000),
+        ([100, -3000] * 8_000, 16_000),
+        (np.full(16_000, 3e38) * 10, 16_000),
         (np.zeros(16_000),),
         None,
         5,

@@ -107,7 +107,7 @@ def test_full_cues_end_at_commas_and_have_lines_of_the_same_length() -> None:
     text = "He had walked along the river for an hour or more, and he had not seen a single boat upon the water."
     assert blocks(spoken(text, 0.25)) == [
         "He had walked along the/river for an hour or more,",
-        "and he had not seen a single/boat upon the water.",
+        "and he had not seen a/single boat upon the water.",
     ]
 
 

@@ -12,6 +12,7 @@ MAX_UPLOAD_BYTES = 30 * 1000**2  # bytes, a file that arrives through the app
 MAX_CHANNELS = 64  # channels of one recording, mixed down to one
 MIN_SAMPLE_RATE = 4_000  # Hz, half a telephone's
 MAX_SAMPLE_RATE = 768_000  # Hz, beyond any recorder
+MAX_DECODE_SECONDS = 120.0  # s of wall clock to decode one recording
 
 # Windows: long audio is cut at pauses into passages of at most this length
 MAX_WINDOW_SECONDS = 20.0  # s, longest passage that the towers see at once

@@ -1,0 +1,66 @@
+"""Opening a file as a recording: which library reads it, and one sentence where none does."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from zipper import limits
+from zipper.errors import AudioError, LimitError
+from zipper.recordings import ffmpeg, libsndfile
+from zipper.recordings.headers import Header, ffmpeg_kind, is_known, other_codec, read_header
+from zipper.recordings.recording import Recording, broken_off, printable
+
+FORMATS = "WAV, FLAC, OGG, Opus, MP3, AIFF, and with ffmpeg WebM, MP4, M4A, AAC, WMA, AVI, FLV, MPEG"
+
+
+@contextmanager
+def open_file(path: Path, name: str) -> Iterator[Recording]:
+    """Open a file for as long as the context lasts; nothing of its sound is decoded yet.
+
+    Raises AudioError for what is missing, empty or no recording, LimitError for a file that is too large.
+    """
+    header = _header(path, name)
+    kind = ffmpeg_kind(header.head)
+    with ExitStack() as stack:
+        if kind is not None:
+            recording = stack.enter_context(ffmpeg.open_recording(path, name, kind, header.missing))
+        else:
+            recording = _open_sound(stack, path, name, header)
+        yield recording
+
+
+def _header(path: Path, name: str) -> Header:
+    try:
+        if path.is_dir():
+            raise AudioError(f"{name} is a folder, not an audio file.")
+        if not path.is_file():
+            raise AudioError(f"There is no file {printable(str(path))}.")
+        size = path.stat().st_size
+        if size == 0:
+            raise AudioError(f"{name} is empty.")
+        if size > limits.MAX_FILE_BYTES:
+            raise LimitError(f"{name} is larger than {limits.MAX_FILE_BYTES // 1024**2} MB, the most allowed.")
+        with path.open("rb") as stream:
+            return read_header(stream, size)
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
+        raise AudioError(f"{name} cannot be opened: {getattr(error, 'strerror', None) or error}.") from error
+
+
+def _open_sound(stack: ExitStack, path: Path, name: str, header: Header) -> Recording:
+    """Open a file that libsndfile should know; with codecs that it lacks, ffmpeg may."""
+    try:
+        return stack.enter_context(libsndfile.open_recording(path, name, header))
+    except libsndfile.NotRead as error:
+        kind = other_codec(header.head)
+        if kind is not None and ffmpeg.installed():
+            return stack.enter_context(ffmpeg.open_recording(path, name, kind, header.missing))
+        if header.missing > 0:
+            raise broken_off(name) from error
+        if kind is not None:
+            raise AudioError(
+                f"{name} is damaged or is {kind.name} audio of a kind that needs the ffmpeg program: install it, or "
+                "save as plain WAV or MP3."
+            ) from error
+        if is_known(header.head):
+            raise AudioError(f"{name} is truncated or damaged: it cannot be decoded.") from error
+        raise AudioError(f"{name} is not audio in a known format ({FORMATS}).") from error

@@ -94,6 +94,19 @@ def test_pairs_of_opposite_channels_do_not_cancel_each_other(make_speech: MakeSp
     np.testing.assert_allclose(heard, (2 * sound + 2 * noise) / 5, atol=1e-4)
 
 
+@needs_ffmpeg
+@pytest.mark.parametrize("codec", ["flac", "pcm_s16le"])  # one tells ffmpeg where the channels are, the other does not
+def test_channels_behind_the_listener_are_mixed_like_any_other(
+    tmp_path: Path, make_speech: MakeSpeech, codec: str
+) -> None:
+    """ffmpeg itself would add the opposite channels of quad's rear to one, and leave nothing."""
+    sound = make_speech(2.0, 48_000)
+    silent = np.zeros_like(sound)
+    soundfile.write(tmp_path / "rear.wav", np.stack([silent, silent, sound, -sound], axis=1), 48_000)
+    path = convert(tmp_path / "rear.wav", "rear.mka", "-af", "channelmap=channel_layout=quad", "-c:a", codec)
+    assert likeness(load_audio(path), load_audio((sound, 48_000))) > 0.97
+
+
 CONTAINERS = {
     "clip.avi": ("-c:a", "mp3"), "clip.flv": ("-c:a", "mp3", "-ar", "44100"), "clip.ts": ("-c:a", "aac"),
     "flac.oga": ("-c:a", "flac"), "g722.wav": ("-c:a", "g722", "-ar", "16000"), "clip.mkv": ("-c:a", "flac"),

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,10 +30,15 @@ VALUE_BYTES = 4  # bytes of one float32
 
 
 class Track(NamedTuple):
-    """The first sound track of a file; seconds: by the header, None where it does not say."""
+    """The first sound track of a file.
+
+    layout: ffmpeg's name for the places of the channels, "" where it is unknown. seconds: by the header, None where it
+    does not say.
+    """
 
     rate: int
     channels: int
+    layout: str
     seconds: float | None
 
 
@@ -55,9 +60,11 @@ def open_recording(path: Path, name: str, kind: Kind, missing: float = 0.0) -> I
     deadline = time.monotonic() + limits.MAX_DECODE_SECONDS
     track = _probe(path, name, kind, deadline)
     command = ["ffmpeg", "-nostdin", "-v", "quiet", "-threads", "1", *_source(path, kind), "-map", "0:a:0"]
-    # Gaps between packets become silence, so that words keep their times; channels stay as they are
-    command += ["-af", "aresample=async=1", "-ac", str(track.channels), "-ar", str(track.rate)]
-    command += ["-t", str(limits.MAX_AUDIO_SECONDS + 1), "-f", "f32le", "pipe:1"]
+    # Gaps between packets become silence, so that words keep their times. Channels stay as they are: given their number
+    # alone, ffmpeg would mix quad, whose last two are behind, down to 4.0, which has a single one there.
+    layout = f",aformat=channel_layouts={track.layout}" if track.layout else ""
+    command += ["-af", f"aresample=async=1{layout}", *([] if layout else ["-ac", str(track.channels)])]
+    command += ["-ar", str(track.rate), "-t", str(limits.MAX_AUDIO_SECONDS + 1), "-f", "f32le", "pipe:1"]
     with _running(command, deadline) as process:
         blocks = _blocks(process, name, kind, track, missing, deadline)
         frames = None if track.seconds is None else round(track.seconds * track.rate)
@@ -70,7 +77,7 @@ def _source(path: Path, kind: Kind) -> list[str]:
 
 def _probe(path: Path, name: str, kind: Kind, deadline: float) -> Track:
     """What the header says of the first sound track."""
-    entries = "stream=codec_type,sample_rate,channels,duration:stream_tags=DURATION:format=duration"
+    entries = "stream=codec_type,sample_rate,channels,channel_layout,duration:stream_tags=DURATION:format=duration"
     command = ["ffprobe", "-v", "quiet", *_source(path, kind), "-show_entries", entries, "-of", "json"]
     with _running(command, deadline) as process:
         output, _ = process.communicate()
@@ -88,12 +95,14 @@ def _probe(path: Path, name: str, kind: Kind, deadline: float) -> Track:
     rate, channels = (int(sound.get(key, 0)) if sound else 0 for key in ("sample_rate", "channels"))
     if sound is None or rate <= 0 or channels <= 0:
         raise _damaged(name, kind)
+    layout = str(sound.get("channel_layout", ""))
+    layout = layout if layout != "unknown" and re.fullmatch(r"[\w.()+]+", layout) else ""
     if kind.demuxer not in STATED:
-        return Track(rate, channels, None)
+        return Track(rate, channels, layout, None)
     seconds = _seconds(sound.get("duration") or sound.get("tags", {}).get("DURATION"))
     if seconds is None and not video:
         seconds = _seconds(found.get("format", {}).get("duration"))
-    return Track(rate, channels, seconds)
+    return Track(rate, channels, layout, seconds)
 
 
 def _blocks(
@@ -102,7 +111,7 @@ def _blocks(
     """The whole sound; AudioError where it breaks off or falls short of the header."""
     assert process.stdout is not None
     size, read = block_frames(track.rate, track.channels) * track.channels * VALUE_BYTES, 0
-    while data := _read(process.stdout, size):
+    while data := process.stdout.read(size):
         values = np.frombuffer(data, "<f4", len(data) // VALUE_BYTES)
         block = values[: len(values) // track.channels * track.channels].reshape(-1, track.channels)
         read += len(block)
@@ -116,12 +125,6 @@ def _blocks(
     short = 0.0 if track.seconds is None else track.seconds - seconds
     if missing * seconds > MISSING_SECONDS or short > SHORT_SECONDS:
         raise broken_off(name)
-
-
-def _read(stream: IO[bytes], size: int) -> bytes:
-    """`size` bytes, or what is left."""
-    data = stream.read(size)
-    return data if data is not None else b""
 
 
 @contextmanager

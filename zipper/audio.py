@@ -29,6 +29,8 @@ from zipper.recordings.recording import Recording, printable
 Samples: TypeAlias = npt.NDArray[np.float32]
 AudioSource: TypeAlias = str | os.PathLike[str] | tuple[Any, int]
 
+WRITTEN_SAMPLES = 1 << 20  # samples written at a time
+
 
 def load_audio(source: AudioSource, rate: int = SPEECH_RATE) -> Samples:
     """Read a recording as float32 mono in -1..1.
@@ -52,7 +54,7 @@ def load_audio(source: AudioSource, rate: int = SPEECH_RATE) -> Samples:
         raise AudioError(f"{recording.name} holds no sound: it has 0 samples.")
     if len(mono) < limits.MIN_AUDIO_SECONDS * rate:
         raise AudioError(f"{recording.name} is too short to hold a word: {len(mono) / rate:.3f} s.")
-    peak = float(np.abs(mono).max())
+    peak = float(np.maximum(mono.max(), -mono.min()))
     if not np.isfinite(peak):
         raise AudioError(f"{recording.name} holds values that are not finite numbers.")
     if peak > 1.0:
@@ -67,9 +69,11 @@ def write_wav(path: str | os.PathLike[str], samples: npt.ArrayLike, sample_rate:
 
 def wav_bytes(samples: npt.ArrayLike, sample_rate: int) -> bytes:
     """Samples ``(n,)`` in -1..1 as the bytes of a 16-bit mono WAV file; louder ones are clipped."""
-    buffer = io.BytesIO()
-    scaled = np.round(np.clip(np.asarray(samples, dtype=np.float32), -1.0, 1.0) * 32767.0)
-    soundfile.write(buffer, scaled.astype(np.int16), sample_rate, format="WAV", subtype="PCM_16")
+    buffer, whole = io.BytesIO(), np.asarray(samples, dtype=np.float32)
+    with soundfile.SoundFile(buffer, "w", sample_rate, 1, "PCM_16", format="WAV") as sound:
+        for start in range(0, len(whole), WRITTEN_SAMPLES):  # of 15 minutes, each copy would take 60 MB
+            block = np.clip(whole[start : start + WRITTEN_SAMPLES], -1.0, 1.0) * np.float32(32767)
+            sound.write(np.round(block).astype(np.int16))
     return buffer.getvalue()
 
 

@@ -1,5 +1,6 @@
 """WAV, FLAC, OGG, Opus, MP3, AIFF and more, decoded in this process by libsndfile."""
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -23,7 +24,7 @@ class NotRead(Exception):
 def open_recording(path: Path, name: str, header: Header) -> Iterator[Recording]:
     """Open a file for as long as the context lasts; raises NotRead."""
     with ExitStack() as stack:
-        source: Any = path
+        source: Any = os.fsencode(path)  # as str, soundfile wants it to be UTF-8
         if header.patch is not None:
             source = Patched(stack.enter_context(path.open("rb")), *header.patch)
         try:

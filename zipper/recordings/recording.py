@@ -60,5 +60,5 @@ def broken_off(name: str) -> AudioError:
 
 
 def printable(name: str) -> str:
-    """A file name as a message can show it on any terminal: on one line, without bytes that are no character."""
-    return "".join(letter if letter.isprintable() else "?" for letter in name)
+    """A file name as a message can hold it; names may hold line breaks, and bytes that are no characters."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name)

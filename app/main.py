@@ -2,12 +2,23 @@
 
 import logging
 import os
+import shutil
+import signal
 import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from app.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, with which docker and systemd stop a server: cleaned up after as Ctrl-C is."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,8 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ZipperError as error:
         print(f"app: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except Terminated:
+        return 128 + signal.SIGTERM
     except KeyboardInterrupt:
-        return 130
+        return 128 + signal.SIGINT
     return 0
 
 
@@ -30,19 +43,31 @@ def _serve(arguments: Sequence[str] | None) -> None:
 
     settings = Settings.from_arguments(arguments)  # before the slow imports, so that --help is quick
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-    own_folder()  # Gradio looks at it when it is imported
+    signal.signal(signal.SIGTERM, _terminate)
+    folder = own_folder()  # Gradio looks at it when it is imported
+    try:
+        _serve_page(settings)
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not leave half of it behind
+        shutil.rmtree(folder, ignore_errors=True)  # what people sent
+
+
+def _serve_page(settings: "Settings") -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     logging.getLogger("zipper").setLevel(logging.INFO)
     from app import server
     from app.models import load
 
-    model = load(settings.model)
-    blocks = server.launch(model, settings)
-    print(f"Zipper is at {blocks.share_url or blocks.local_url}", flush=True)
+    blocks = server.launch(load(settings.model), settings)
     try:
+        print(f"Zipper is at {blocks.share_url or blocks.local_url}", flush=True)
         threading.Event().wait()
     finally:
-        server.close(blocks)
+        blocks.close(verbose=False)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated
 
 
 def _find_packages() -> None:

@@ -1,7 +1,6 @@
 """The server around the page: what it serves, how requests queue, what it cleans up, what it refuses."""
 
 import contextlib
-import shutil
 import threading
 import time
 from collections.abc import Collection
@@ -36,12 +35,6 @@ def launch(model: Zipper, settings: Settings) -> gr.Blocks:
         raise OptionError(f"Port {settings.port or 'from 7860 on'} is in use; choose another with --port.") from error
     threading.Thread(target=_sweep_for_ever, args=(folder, kept), daemon=True).start()
     return blocks
-
-
-def close(blocks: gr.Blocks) -> None:
-    """Stop serving, and delete all that people sent."""
-    blocks.close(verbose=False)
-    shutil.rmtree(own_folder(), ignore_errors=True)
 
 
 def sweep(folder: Path, kept: Collection[Path] = (), age: float = SWEEP_AFTER) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import atexit
+import functools
 import os
 import shutil
 import tempfile
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zipper import limits
+from zipper.errors import StorageError
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "assets" / "examples"  # recordings and texts that the panels offer
@@ -87,12 +89,21 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+@functools.cache
 def own_folder() -> Path:
-    """Make uploads and results lie in a folder of this process alone, which goes with it; its path."""
-    if "GRADIO_TEMP_DIR" not in os.environ:
-        os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="zipper-")
-        atexit.register(shutil.rmtree, os.environ["GRADIO_TEMP_DIR"], ignore_errors=True)
-    return Path(os.environ["GRADIO_TEMP_DIR"])
+    """Make uploads and results lie in a folder of this process alone, which goes with it; its path.
+
+    It lies in $GRADIO_TEMP_DIR, where that is set, among whatever else is there. Raises StorageError.
+    """
+    parent = os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir()
+    try:
+        Path(parent).mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix="zipper-", dir=Path(parent).resolve()))
+    except OSError as error:
+        raise StorageError(f"No folder for uploads can be made in {parent}: {error.strerror}.") from error
+    os.environ["GRADIO_TEMP_DIR"] = str(folder)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _port(value: str) -> int:

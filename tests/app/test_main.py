@@ -90,16 +90,28 @@ def test_a_taken_port_is_told(zipper: Zipper, tiny_url: str) -> None:
         server.launch(zipper, Settings(port=port))
 
 
-def test_starts_as_spaces_does(tmp_path: Path) -> None:
-    """The file that the front matter names, from another folder, with nothing on the path."""
+@pytest.mark.parametrize(("ending", "place"), [(signal.SIGINT, "data"), (signal.SIGTERM, "")])
+def test_starts_as_spaces_does_and_deletes_only_its_own(
+    model_folder: Path, tmp_path: Path, ending: signal.Signals, place: str
+) -> None:
+    """The file that the front matter names, from another folder, with nothing on the path.
+
+    place: of GRADIO_TEMP_DIR; what lies there, or in the folder it is started from, is other people's.
+    """
     front = (ROOT / "README.md").read_text(encoding="utf-8").split("---\n")[1]
     found = re.search(r"^app_file: (.+)$", front, re.MULTILINE)
     assert found
     assert 'python_version: "3.11"' in front
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "GRADIO_TEMP_DIR")}
     environment |= {"GRADIO_SERVER_NAME": "127.0.0.1", "TMPDIR": str(tmp_path)}
+    environment["GRADIO_TEMP_DIR"] = str(tmp_path / place) if place else ""
+    own = tmp_path / place
+    (tmp_path / "data").mkdir()
+    others = [tmp_path / "photo.jpg", tmp_path / "data" / "thesis.tex"]
+    for path in others:
+        path.write_bytes(b"precious")
     process = subprocess.Popen(
-        [sys.executable, ROOT / found[1]],
+        [sys.executable, ROOT / found[1], "--model", model_folder],
         cwd=tmp_path,
         env=environment,
         stdout=subprocess.PIPE,
@@ -113,11 +125,20 @@ def test_starts_as_spaces_does(tmp_path: Path) -> None:
         assert url, line
         text = urllib.request.urlopen(url[0], timeout=PATIENCE).read().decode()
         assert "Zipper" in text
-        assert list(tmp_path.glob("zipper-*"))
+        assert list(own.glob("zipper-*"))
     finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(PATIENCE)
-    assert not list(tmp_path.glob("zipper-*"))  # what people sent went with it
+        process.send_signal(ending)
+        assert process.wait(PATIENCE) == 128 + ending
+    assert not list(own.glob("zipper-*"))  # what people sent went with it
+    assert all(path.read_bytes() == b"precious" for path in others)
+
+
+def test_a_folder_for_uploads_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    environment = {**os.environ, "GRADIO_TEMP_DIR": str(tmp_path / "file")}
+    done = subprocess.run([sys.executable, "-m", "app"], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert re.fullmatch(r"app: No folder for uploads can be made in .*\.\n", done.stderr)
 
 
 def test_zero_gpu_is_borrowed_for_each_request(model_folder: Path) -> None:

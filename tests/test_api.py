@@ -1,11 +1,17 @@
 """Recognition, synthesis and completion through a tiny random model: shapes, times, limits, errors."""
 
+import contextlib
+import itertools
 import shutil
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from support import GATE, MakeSpeech
+import torch
+from support import GATE, MakeSpeech, Samples
 
 from zipper import decoding, limits
 from zipper.align.heads import AlignmentHead, save_heads
@@ -20,6 +26,8 @@ from zipper.errors import (
     TextError,
     WeightsError,
 )
+from zipper.model.zipper import ZipperModel
+from zipper.model.zips import GateScale
 from zipper.rates import SPEECH_RATE, TOKEN_RATE
 from zipper.results import Attention, Speech, Transcript
 from zipper.speech.quantizer import Quantizer, QuantizerConfig
@@ -29,6 +37,7 @@ from zipper.text.tokenizer import TextTokenizer
 from zipper.text.words import KnownWords, count_words
 
 TEXT = "Hello there. It was a dark night."
+MANY_PIECES = "Zebras jump quickly over big foxes."  # of which the tiny tokenizer knows none
 
 
 def check_times(result: Transcript | Speech) -> None:
@@ -118,13 +127,42 @@ def test_merged_attention_has_a_limit(two_windows: Transcript, monkeypatch: pyte
         _ = two_windows.attention
 
 
+Call = Callable[[Zipper, Samples], object]
+CALLS: dict[str, Call] = {
+    "transcribe": lambda z, sound: z.transcribe((sound, SPEECH_RATE)),
+    "greedy": lambda z, sound: z.transcribe((sound, SPEECH_RATE), beams=1),
+    "transcribe_stream": lambda z, sound: list(z.transcribe_stream((sound, SPEECH_RATE))),
+    "synthesize": lambda z, sound: z.synthesize("Hello there."),
+    "unended": lambda z, sound: z.synthesize("Hello there.", keep_unended=True),
+    "synthesize_stream": lambda z, sound: list(z.synthesize_stream("Hello there.")),
+    "complete": lambda z, sound: z.complete("Hello", max_tokens=30),
+    "complete_stream": lambda z, sound: list(z.complete_stream("Hello", max_tokens=30)),
+    "complete speech": lambda z, sound: z.complete((sound, SPEECH_RATE), "speech", max_tokens=30),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 @pytest.mark.parametrize("name", ["MAX_PASSAGE_SECONDS", "MAX_REQUEST_SECONDS"])
-def test_wall_clock_limits(zipper: Zipper, make_speech: MakeSpeech, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_wall_clock_limits(
+    zipper: Zipper, make_speech: MakeSpeech, monkeypatch: pytest.MonkeyPatch, name: str, call: Call
+) -> None:
+    """Whatever is asked for, it stops at the token at which its time is over."""
     monkeypatch.setattr(limits, name, 1e-9)
-    with pytest.raises(LimitError, match="took longer"):
-        zipper.transcribe((make_speech(1.0), SPEECH_RATE))
-    with pytest.raises(LimitError, match="took longer"):
-        zipper.synthesize("Hello there.")
+    with pytest.raises(LimitError, match="took longer than 1e-09 s"):
+        call(zipper, make_speech(1.0))
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_one_clock_runs_through_a_request(
+    zipper: Zipper, make_speech: MakeSpeech, monkeypatch: pytest.MonkeyPatch, call: Call
+) -> None:
+    """A clock on which everything takes long: no request gets further than a few of its tokens, in any passage."""
+    ticks = itertools.count(step=30.0)
+    monkeypatch.setattr("zipper.clock.time.monotonic", lambda: next(ticks))
+    monkeypatch.setattr(limits, "MAX_REQUEST_SECONDS", 300.0)
+    with pytest.raises(LimitError, match="The request took longer than 300 s"):
+        call(zipper, make_speech(1.0))
+    assert next(ticks) < 600.0
 
 
 @pytest.mark.parametrize("sound", [np.zeros(48_000), np.random.default_rng(0).normal(0, 0.1, 48_000)])
@@ -190,6 +228,79 @@ def test_text_that_cannot_be_spoken(zipper: Zipper, text: str) -> None:
         zipper.synthesize_stream(text)
 
 
+@pytest.mark.parametrize("seed", [np.int64(3), np.uint8(3), torch.tensor(3)])
+def test_a_seed_of_any_integer_type(zipper: Zipper, seed: Any) -> None:
+    speech = zipper.synthesize("Hello.", seed=seed)
+    np.testing.assert_array_equal(speech.samples, zipper.synthesize("Hello.", seed=3).samples)
+    assert type(speech.seed) is int
+    assert zipper.complete("Hello", seed=seed) == zipper.complete("Hello", seed=3)
+
+
+def test_the_largest_seed_has_successors(zipper: Zipper, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "EXTRA_SPEECH_SECONDS", 0.0)
+    monkeypatch.setattr(limits, "MAX_SPEECH_SECONDS_PER_CHARACTER", decoding.MIN_SPEECH_SECONDS_PER_CHARACTER)
+    with contextlib.suppress(LimitError):  # three tries may come to no end either
+        zipper.synthesize("Hello there, how are you", seed=2**63 - 1)
+
+
+@pytest.mark.parametrize("seed", [None, "3", 3.0, True, 2**63, -(2**63) - 1, np.float32(3), [3], b"3", object()])
+def test_what_is_no_seed_is_told(zipper: Zipper, make_speech: MakeSpeech, seed: Any) -> None:
+    sound = (make_speech(1.0), SPEECH_RATE)
+    for call in (
+        lambda: zipper.synthesize("Hello.", seed=seed),
+        lambda: zipper.synthesize_stream("Hello.", seed=seed),
+        lambda: zipper.complete("Hello", seed=seed),
+        lambda: zipper.complete(sound, "speech", seed=seed),
+    ):
+        with pytest.raises(OptionError, match=r"^The seed must be a whole number .*\.$"):
+            call()
+
+
+@pytest.mark.parametrize("beams", ["8", None, 0, -1, 1.5, 10**9, True, [1]])
+def test_what_is_no_number_of_beams_is_told(zipper: Zipper, make_speech: MakeSpeech, beams: Any) -> None:
+    with pytest.raises(OptionError, match=r"^The number of beams must be a whole number from 1 to 16, .*\.$"):
+        zipper.transcribe((make_speech(1.0), SPEECH_RATE), beams=beams)
+
+
+@pytest.mark.parametrize("heat", ["hot", None, -1, float("nan"), float("inf"), [0.5], 10**400, True])
+def test_what_is_no_temperature_is_told(zipper: Zipper, heat: Any) -> None:
+    for call in (zipper.synthesize, zipper.complete):
+        with pytest.raises(OptionError, match=r"^The temperature must be a number .*\.$"):
+            call("Hello.", temperature=heat)
+
+
+@pytest.mark.parametrize("tokens", ["8", None, 0, -1, 1.5, 10**9, [1]])
+def test_what_is_no_number_of_tokens_is_told(zipper: Zipper, tokens: Any) -> None:
+    with pytest.raises(LimitError, match=r"^The number of tokens must be a whole number .*\.$"):
+        zipper.complete("Hello.", max_tokens=tokens)
+
+
+@pytest.mark.parametrize("scale", ["1", float("nan"), float("inf"), [1, 0], object(), torch.ones(2), b"1",
+                                   GateScale((1.0,) * 9, (1.0,)), GateScale(("a",), ("b",))])  # fmt: skip
+def test_what_is_no_gate_scale_is_told(zipper: Zipper, make_speech: MakeSpeech, scale: Any) -> None:
+    for call in (
+        lambda: zipper.transcribe((make_speech(1.0), SPEECH_RATE), gate_scale=scale),
+        lambda: zipper.synthesize("Hello.", gate_scale=scale),
+    ):
+        with pytest.raises(OptionError, match=r"^A gate scale needs .*\.$"):
+            call()
+
+
+@pytest.mark.parametrize("text", [5, None, b"Hello.", ["Hello."], "Hello \udce9 there", "\ud83d"])
+def test_what_is_no_text_is_told(zipper: Zipper, text: Any) -> None:
+    for call in (zipper.synthesize, zipper.synthesize_stream, zipper.complete, zipper.complete_stream):
+        with pytest.raises(TextError, match=r"^The text .*\.$"):
+            call(text)
+
+
+@pytest.mark.parametrize("voice", [5, "", "Alto", ["alto"], np.array(["alto", "bass"])])
+def test_what_is_no_voice_is_told(zipper: Zipper, make_speech: MakeSpeech, voice: Any) -> None:
+    with pytest.raises(OptionError, match="choose one of alto, bass"):
+        zipper.synthesize("Hello.", voice=voice)
+    with pytest.raises(OptionError, match="choose one of alto, bass"):
+        zipper.complete((make_speech(1.0), SPEECH_RATE), "speech", voice=voice)
+
+
 def test_wrong_options(zipper: Zipper) -> None:
     with pytest.raises(OptionError, match="alto, bass"):
         zipper.synthesize("Hello.", voice="nobody")
@@ -206,6 +317,63 @@ def test_closed_gates_cut_the_towers_apart(zipper: Zipper, make_speech: MakeSpee
     unzipped = [zipper.transcribe(sound, gate_scale=0.0) for sound in (short, long)]
     assert unzipped[0].text == unzipped[1].text  # nothing of the sound reaches the text
     assert not unzipped[0].attention.gates.any()
+
+
+@pytest.fixture(scope="module")
+def hasty(model_folder: Path, make_speech: MakeSpeech) -> Zipper:
+    """A tiny model that follows what it reads and says (tracked positions), and would end early if it could."""
+    made = Zipper.from_pretrained(model_folder)
+    config = replace(made.model.config, zip=replace(made.model.config.zip, positions="tracked"))
+    tracked = ZipperModel(config)
+    tracked.load_state_dict(made.model.state_dict())
+    made.model = tracked.eval()
+    read = made.transcribe((make_speech(4.0), SPEECH_RATE), beams=1)
+    pieces = [made.text_tokenizer.encode(token.text)[-1] for token in read.attention.text_tokens]
+    later = next(piece for piece in pieces if piece != pieces[0])
+    spoken = made.synthesize(MANY_PIECES, seed=1, keep_unended=True).attention.speech_tokens
+    with torch.no_grad():  # the end is likelier than something that comes soon, but not first
+        for tower, like, factor in ((tracked.text, later, 3.0), (tracked.speech, int(spoken[8].text), 9.0)):
+            tower.embedding.weight[tower.config.end_id] = factor * tower.embedding.weight[like]
+    return made
+
+
+ONES = GateScale((1.0,) * 2, (1.0,) * 2)
+
+
+@pytest.mark.parametrize("scale", [1, 1.0, np.float32(1), ONES, GateScale(((1.0, 1.0),) * 2, (1.0,) * 2)])
+@pytest.mark.parametrize("beams", [1, 3])
+def test_gates_as_trained_are_the_same_however_they_are_said(
+    hasty: Zipper, make_speech: MakeSpeech, scale: Any, beams: int
+) -> None:
+    """None, 1 and a scale of ones: each holds a passage to its end; any other scale leaves it to the model."""
+    sound = (make_speech(4.0), SPEECH_RATE)
+    usual, said, other = (
+        hasty.transcribe(sound, beams=beams, gate_scale=gates) for gates in (None, scale, 1.0 + 1e-9)
+    )
+    assert said.text == usual.text != other.text
+    np.testing.assert_array_equal(said.attention.weights, usual.attention.weights)
+    spoken, same, free = (
+        hasty.synthesize(MANY_PIECES, seed=1, gate_scale=gates, keep_unended=True)
+        for gates in (None, scale, 1.0 + 1e-9)
+    )
+    assert len(same.samples) == len(spoken.samples) != len(free.samples)
+    np.testing.assert_array_equal(same.samples, spoken.samples)
+
+
+def test_gates_into_the_other_tower_change_no_rule(hasty: Zipper, make_speech: MakeSpeech) -> None:
+    """What reads does not look back: only the gates into the tower that writes matter."""
+    sound = (make_speech(4.0), SPEECH_RATE)
+    closed = hasty.transcribe(sound, beams=1, gate_scale=GateScale((1.0,) * 2, (0.0,) * 2))
+    assert closed.text == hasty.transcribe(sound, beams=1).text
+
+
+def test_synthesis_can_be_watched_and_left(zipper: Zipper) -> None:
+    *waiting, speech = zipper.synthesize_steps(TEXT, "bass", 3)
+    assert speech is not None and len(waiting) > 20 and not any(waiting)
+    np.testing.assert_array_equal(speech.samples, zipper.synthesize(TEXT, "bass", 3).samples)
+    steps = zipper.synthesize_steps(TEXT)
+    assert next(steps) is None
+    steps.close()
 
 
 def test_complete_text(zipper: Zipper) -> None:

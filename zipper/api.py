@@ -1,26 +1,28 @@
 """The API people use: recordings to text, text to speech, and the continuation of either, with attention."""
 
 import os
-import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from zipper import decoding, limits
+from zipper import checked, decoding, limits
 from zipper.activity import Window, has_speech, windows
 from zipper.align.heads import AlignmentHead, Direction
 from zipper.align.words import voiced_tokens
 from zipper.audio import AudioSource, Samples, load_audio
+from zipper.clock import Clock
 from zipper.components import Components, Detokens, SpeechTokens, TextTokens, load_components
 from zipper.errors import LimitError, NoSpeechError, OptionError, TextError
+from zipper.model.beam import Preference
 from zipper.model.config import Modality
 from zipper.model.generate import Step, generate
 from zipper.model.sampling import SamplingOptions
 from zipper.model.zipper import Segment, ZipperModel
-from zipper.model.zips import GateScale
+from zipper.model.zips import GateScale, resolve_gate_scale
 from zipper.passages import Given, alignment_heads, gates_into, make_passage, readable
 from zipper.rates import SPEECH_RATE, TOKEN_RATE, TOKEN_SAMPLES
 from zipper.results import Passage, Speech, SpeechPart, Transcript, TranscriptPart
@@ -38,7 +40,8 @@ Gates = GateScale | float | None
 class Zipper:
     """A trained model with its tokenizers and voices. Holds no state between calls; threads may share it.
 
-    `gate_scale` in every call scales the gates of the zips: None or 1 as trained, 0 unzipped.
+    `gate_scale` in every call scales the gates of the zips: None or 1 as trained, 0 unzipped. A call that takes
+    longer than :mod:`zipper.limits` allows raises LimitError at its next token.
     """
 
     def __init__(
@@ -90,7 +93,7 @@ class Zipper:
         """What is said in a recording: a path, or (samples, sample_rate).
 
         beams: 1 takes the likeliest token each time, more search for the likeliest text. Raises AudioError,
-        NoSpeechError, LimitError.
+        NoSpeechError, OptionError, LimitError.
         """
         for part in self.transcribe_stream(source, beams=beams, gate_scale=gate_scale):
             if part.transcript is not None:
@@ -105,11 +108,13 @@ class Zipper:
 
         A bad recording raises here, before the first part; closing the iterator stops the work.
         """
+        beams = checked.whole(beams, "The number of beams", 1, limits.MAX_BEAMS)
+        gate_scale, clock = self._gates(gate_scale, "text"), Clock()
         samples = load_audio(source)
         spoken = [w for w in windows(samples) if has_speech(samples[w.start : w.stop])]
         if not spoken:
             raise NoSpeechError("No speech found in the recording.")
-        return self._recognise(samples, spoken, beams, gate_scale)
+        return self._recognise(samples, spoken, beams, gate_scale, clock)
 
     def synthesize(
         self,
@@ -127,25 +132,56 @@ class Zipper:
         keep_unended it is cut off where it stands, as one wants it to hear what closed gates do. Raises
         TextError, OptionError for an unknown voice, LimitError.
         """
-        written, voice = self._request(text, voice)
-        started = time.monotonic()
+        *_, speech = self.synthesize_steps(
+            text, voice, seed, temperature=temperature, gate_scale=gate_scale, keep_unended=keep_unended
+        )
+        assert speech is not None
+        return speech
+
+    def synthesize_steps(
+        self,
+        text: str,
+        voice: str | None = None,
+        seed: int = 0,
+        *,
+        temperature: float = decoding.SPEECH_TEMPERATURE,
+        gate_scale: Gates = None,
+        keep_unended: bool = False,
+    ) -> Generator[Speech | None, None, None]:
+        """The same, token by token, so that it can be watched and stopped; the last item is what `synthesize` returns.
+
+        Speech is None until all of it is there: other than with `synthesize_stream`, a sentence may be tried again.
+        """
+        written, voice, seed, temperature = self._request(text, voice, seed, temperature)
+        gates = self._gates(gate_scale, "speech")
+        return self._synthesize(sentences(written), voice, seed, temperature, gates, keep_unended, Clock())
+
+    def _synthesize(
+        self,
+        texts: Sequence[str],
+        voice: str,
+        seed: int,
+        temperature: float,
+        gate_scale: Gates,
+        keep_unended: bool,
+        clock: Clock,
+    ) -> Generator[Speech | None, None, None]:
         passages: list[Passage] = []
         sound: list[Samples] = []
         complete = True
-        for sentence in sentences(written):
-            _check_clock(started)
+        for sentence in texts:
             if keep_unended:
-                steps = list(self._speech_steps(sentence, seed, temperature, gate_scale))
+                steps = yield from _watched(self._speech_steps(sentence, seed, temperature, gate_scale, clock))
                 complete = _ended(steps) and complete
-                steps = list(_without_end(steps))
             else:
-                steps = self._speak(sentence, seed, temperature, gate_scale)
+                steps = yield from self._speak(sentence, seed, temperature, gate_scale, clock)
+            steps = list(_without_end(steps))
             codes = np.array([step.id for step in steps], np.int64)
             samples, before = self.detokenizer.decode(codes, voice, seed), sum(map(len, sound))
             passages.append(self._spoken_passage(sentence, steps, samples, before, gate_scale))
             sound += [samples, self._pause()]
         rate = self.detokenizer.sample_rate
-        return Speech(tuple(passages), np.concatenate(sound), rate, voice, seed, complete)
+        yield Speech(tuple(passages), np.concatenate(sound), rate, voice, seed, complete)
 
     def synthesize_stream(
         self,
@@ -162,8 +198,9 @@ class Zipper:
         What has been played cannot be taken back: a sentence whose speech does not end raises LimitError or, with
         keep_unended, is cut off where it stands.
         """
-        written, voice = self._request(text, voice)
-        return self._speak_stream(sentences(written), voice, seed, temperature, gate_scale, keep_unended)
+        written, voice, seed, temperature = self._request(text, voice, seed, temperature)
+        gates = self._gates(gate_scale, "speech")
+        return self._speak_stream(sentences(written), voice, seed, temperature, gates, keep_unended, Clock())
 
     @overload
     def complete(
@@ -254,23 +291,25 @@ class Zipper:
         temperature: float,
         voice: str | None,
     ) -> Generator[str | Speech | None, None, None]:
-        if not 1 <= max_tokens <= limits.MAX_COMPLETION_TOKENS:
-            raise LimitError(f"Between 1 and {limits.MAX_COMPLETION_TOKENS} tokens can be continued at once.")
-        options = decoding.completion(max_tokens, seed, temperature)
+        most = limits.MAX_COMPLETION_TOKENS
+        max_tokens = checked.whole(max_tokens, "The number of tokens", 1, most, LimitError)
+        temperature = checked.real(temperature, "The temperature", 0.0)
+        options, clock = decoding.completion(max_tokens, checked.seed(seed), temperature), Clock()
         if modality == "text":
-            return self._continue_text(prompt, options)
+            return self._continue_text(checked.text(prompt), options, clock)
         if modality == "speech":
-            return self._continue_speech(load_audio(prompt), options, self._voice(voice))
+            voice = self._voice(voice)
+            return self._continue_speech(load_audio(prompt), options, voice, clock)
         raise OptionError(f"There is no modality {modality!r}; choose text or speech.")
 
     def _recognise(
-        self, samples: Samples, spoken: Sequence[Window], beams: int, gate_scale: Gates
+        self, samples: Samples, spoken: Sequence[Window], beams: int, gate_scale: Gates, clock: Clock
     ) -> Generator[TranscriptPart, None, None]:
         """Window after window; a part for each token."""
-        started, seconds, complete = time.monotonic(), len(samples) / SPEECH_RATE, True
+        seconds, complete = len(samples) / SPEECH_RATE, True
         passages: list[Passage] = []
         for window in spoken:
-            _check_clock(started)
+            clock.check()
             heard = samples[window.start : window.stop]
             codes = [int(code) for code in self.speech_tokenizer.encode(heard)]
             until = _voiced_until(heard) if gate_scale is None else 0.0  # unzipped, there is no place to follow
@@ -278,9 +317,7 @@ class Zipper:
             prompt = [self._segment("speech", codes)]
             before = Transcript(tuple(passages), seconds)
             steps: list[Step] = []
-            for step in generate(
-                self.model, prompt, ["text"], options, gate_scale=gate_scale, prefer=self._prefer
-            ):
+            for step in self._steps(prompt, "text", options, clock, gate_scale, self._prefer):
                 steps.append(step)
                 text = f"{before.text} {self._text(steps)}".strip().rstrip(HALF_CHARACTER)
                 yield TranscriptPart(text, before.words, window.start / SPEECH_RATE, seconds)
@@ -292,12 +329,15 @@ class Zipper:
         whole = Transcript(tuple(passages), seconds, complete)
         yield TranscriptPart(whole.text, whole.words, seconds, seconds, whole)
 
-    def _speak(self, sentence: str, seed: int, temperature: float, gate_scale: Gates) -> list[Step]:
-        """Speech tokens of one sentence, without the end; LimitError if no attempt comes to an end."""
+    def _speak(
+        self, sentence: str, seed: int, temperature: float, gate_scale: Gates, clock: Clock
+    ) -> Generator[None, None, list[Step]]:
+        """Speech tokens of one sentence; LimitError if no attempt comes to an end."""
         for attempt in range(decoding.ATTEMPTS):
-            steps = list(self._speech_steps(sentence, seed + attempt, temperature, gate_scale))
+            other = checked.later_seed(seed, attempt)
+            steps = yield from _watched(self._speech_steps(sentence, other, temperature, gate_scale, clock))
             if _ended(steps):
-                return steps[:-1]
+                return steps
         raise LimitError(f'The speech of "{_excerpt(sentence)}" came to no end; try another seed.')
 
     def _speak_stream(
@@ -308,15 +348,15 @@ class Zipper:
         temperature: float,
         gate_scale: Gates,
         keep_unended: bool,
+        clock: Clock,
     ) -> Generator[SpeechPart, None, None]:
-        started, rate, complete = time.monotonic(), self.detokenizer.sample_rate, True
+        rate, complete = self.detokenizer.sample_rate, True
         done: list[Passage] = []
         sound: list[Samples] = []
         for sentence in passages:
-            _check_clock(started)
             steps: list[Step] = []
             before, first = sum(map(len, sound)), len(sound)
-            chunks = _chunks(self._speech_steps(sentence, seed, temperature, gate_scale), steps)
+            chunks = _chunks(self._speech_steps(sentence, seed, temperature, gate_scale, clock), steps)
             for samples in self.detokenizer.stream(chunks, voice, seed):
                 sound.append(samples)
                 yield SpeechPart(samples, rate)
@@ -332,15 +372,33 @@ class Zipper:
         whole = Speech(tuple(done), np.concatenate(sound), rate, voice, seed, complete)
         yield SpeechPart(sound[-1], rate, whole)
 
-    def _speech_steps(self, sentence: str, seed: int, temperature: float, gate_scale: Gates) -> Iterator[Step]:
+    def _speech_steps(
+        self, sentence: str, seed: int, temperature: float, gate_scale: Gates, clock: Clock
+    ) -> Iterator[Step]:
         pieces = self.text_tokenizer.encode(sentence)
         prompt = [self._segment("text", pieces)]
         long = len(pieces) * self.model.config.seconds_per_token("text") if gate_scale is None else 0.0
         options = decoding.synthesis(sentence, seed, temperature, long)
-        return generate(self.model, prompt, ["speech"], options, gate_scale=gate_scale)
+        return self._steps(prompt, "speech", options, clock, gate_scale)
 
-    def _continue_text(self, prompt: object, options: SamplingOptions) -> Generator[str, None, None]:
-        if not isinstance(prompt, str) or not prompt.strip():
+    def _steps(
+        self,
+        prompt: Sequence[Segment],
+        modality: Modality,
+        options: SamplingOptions,
+        clock: Clock,
+        gate_scale: Gates = None,
+        prefer: Preference | None = None,
+    ) -> Iterator[Step]:
+        """Tokens of one passage; LimitError as soon as one comes later than the clock allows."""
+        options = replace(options, deadline_seconds=clock.passage_seconds())
+        for step in generate(self.model, prompt, [modality], options, gate_scale=gate_scale, prefer=prefer):
+            if step.stop_reason == "deadline":
+                raise clock.late()
+            yield step
+
+    def _continue_text(self, prompt: str, options: SamplingOptions, clock: Clock) -> Generator[str, None, None]:
+        if not prompt.strip():
             raise TextError("There is no text to continue.")
         if len(prompt) > limits.MAX_TEXT_CHARACTERS:
             raise LimitError(f"At most {limits.MAX_TEXT_CHARACTERS:,} characters of text are continued.")
@@ -348,13 +406,13 @@ class Zipper:
         given = len(self.text_tokenizer.decode(ids))
         opened = [Segment("text", (self.model.config.text.begin_id, *ids))]
         steps: list[Step] = []
-        for step in generate(self.model, opened, ["text"], options):
+        for step in self._steps(opened, "text", options, clock):
             steps.append(step)
             whole = self.text_tokenizer.decode([*ids, *(step.id for step in _without_end(steps))])
             yield whole[given:].rstrip(HALF_CHARACTER)
 
     def _continue_speech(
-        self, samples: Samples, options: SamplingOptions, voice: str
+        self, samples: Samples, options: SamplingOptions, voice: str, clock: Clock
     ) -> Generator[Speech | None, None, None]:
         if len(samples) > limits.MAX_WINDOW_SECONDS * SPEECH_RATE:
             raise LimitError(f"At most {limits.MAX_WINDOW_SECONDS:.0f} s of speech are continued.")
@@ -363,7 +421,7 @@ class Zipper:
         codes = [int(code) for code in self.speech_tokenizer.encode(samples)]
         opened = [Segment("speech", (self.model.config.speech.begin_id, *codes))]
         steps: list[Step] = []
-        for step in generate(self.model, opened, ["speech"], options):
+        for step in self._steps(opened, "speech", options, clock):
             steps.append(step)
             yield None
         new = [step.id for step in _without_end(steps)]
@@ -396,13 +454,26 @@ class Zipper:
         heads = alignment_heads(self.heads, direction, self.model)
         return make_passage(given, steps, direction, heads, gates_into(self.model, generated, gate_scale))
 
-    def _request(self, text: str, voice: str | None) -> tuple[str, str]:
-        return normalize(text), self._voice(voice)
+    def _request(
+        self, text: str, voice: str | None, seed: int, temperature: float
+    ) -> tuple[str, str, int, float]:
+        """What is to be spoken and how, each in the form and the range that the model takes."""
+        heat = checked.real(temperature, "The temperature", 0.0)
+        return normalize(checked.text(text)), self._voice(voice), checked.seed(seed), heat
+
+    def _gates(self, gate_scale: Gates, modality: Modality) -> Gates:
+        """None where the gates into the tower that writes are as trained, however that is said.
+
+        Only then is a passage held to its end: with other gates, the place that is looked at means little.
+        """
+        scale = resolve_gate_scale(gate_scale, self.model.config.zip_points)
+        trained = all(factor == 1 for pair in scale.into(modality) for factor in pair)
+        return None if trained else scale
 
     def _voice(self, voice: str | None) -> str:
         if voice is None:
             return self.voices[0]
-        if voice not in self.voices:
+        if not isinstance(voice, str) or voice not in self.voices:
             raise OptionError(f"There is no voice {voice!r}; choose one of {', '.join(self.voices)}.")
         return voice
 
@@ -438,20 +509,22 @@ def _voiced_until(samples: Samples) -> float:
     return (int(voiced[-1]) + 1) / TOKEN_RATE if len(voiced) else 0.0
 
 
+def _watched(steps: Iterable[Step]) -> Generator[None, None, list[Step]]:
+    """All steps of a generation; None for each, so that whoever asks for the next may leave."""
+    seen: list[Step] = []
+    for step in steps:
+        seen.append(step)
+        yield None
+    return seen
+
+
 def _ended(steps: Sequence[Step]) -> bool:
-    """Whether the model itself closed the segment; LimitError if it ran out of time."""
-    if steps and steps[-1].stop_reason == "deadline":
-        raise LimitError(f"One passage took longer than {limits.MAX_PASSAGE_SECONDS:.0f} s, so it was stopped.")
+    """Whether the model itself closed the segment."""
     return bool(steps) and steps[-1].stop_reason == "end"
 
 
 def _without_end(steps: Sequence[Step]) -> Sequence[Step]:
     return steps[:-1] if steps and steps[-1].stop_reason == "end" else steps
-
-
-def _check_clock(started: float) -> None:
-    if time.monotonic() - started > limits.MAX_REQUEST_SECONDS:
-        raise LimitError(f"The request took longer than {limits.MAX_REQUEST_SECONDS:.0f} s, so it was stopped.")
 
 
 def _excerpt(sentence: str) -> str:

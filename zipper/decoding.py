@@ -40,7 +40,6 @@ def recognition(seconds: float, beams: int, voiced_until: float = 0.0) -> Sampli
         max_repeats=TEXT_REPEATS,
         max_tokens=math.ceil(seconds * limits.MAX_TEXT_TOKENS_PER_SECOND) + limits.EXTRA_TEXT_TOKENS,
         beams=beams,
-        deadline_seconds=limits.MAX_PASSAGE_SECONDS,
         end_after=max(0.0, voiced_until - HEARD_MARGIN),
         end_sure=END_SURE,
     )
@@ -64,7 +63,6 @@ def synthesis(text: str, seed: int, temperature: float, text_seconds: float = 0.
         max_tokens=math.ceil(most * TOKEN_RATE),
         min_tokens=math.ceil(len(text) * MIN_SPEECH_SECONDS_PER_CHARACTER * TOKEN_RATE),
         seed=seed,
-        deadline_seconds=limits.MAX_PASSAGE_SECONDS,
         end_after=max(0.0, text_seconds - SPOKEN_MARGIN),
     )
 
@@ -76,5 +74,4 @@ def completion(max_tokens: int, seed: int, temperature: float) -> SamplingOption
         top_p=COMPLETION_TOP_P,
         max_tokens=max_tokens,
         seed=seed,
-        deadline_seconds=limits.MAX_PASSAGE_SECONDS,
     )

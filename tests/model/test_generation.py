@@ -1,15 +1,17 @@
 """Generation: cached equals uncached, seeds, limits, order of outputs, concurrency."""
 
 import itertools
+import math
 import threading
 
 import pytest
 import torch
 
 from zipper.errors import OptionError
+from zipper.model.beam import beam_search
 from zipper.model.generate import Generated, SamplingOptions, collect, generate
 from zipper.model.sampling import choose, constrain, looping_tokens
-from zipper.model.session import Session
+from zipper.model.session import Prediction, Session
 from zipper.model.streams import Segment, pack
 from zipper.model.zips import GateScale
 
@@ -209,15 +211,12 @@ def _score(model, prompt, ids) -> float:
 
 
 def test_wide_enough_beams_find_the_best_line_there_is(model, make_sequence) -> None:
-    """Of the lines that end, the best per token; a two-token line must be among the likeliest 23."""
+    """The best per token, whether it ends by itself or at the limit."""
     prompt, beams, end = make_sequence(("speech", 6)), 23, model.config.text.end_id
-    lines = [(a, b) for a in range(2, 23) for b in range(1, 23)]
-    kept = sorted(lines, key=lambda line: -_score(model, prompt, line))[:beams]
-    ended = [(end,), *(line for line in kept if line[-1] == end)]
+    lines = [(end,), *((a, b) for a in range(2, 23) for b in range(1, 23))]
     options = SamplingOptions(max_tokens=2, beams=beams)
     found = _run(model, prompt, ["text"], options).segments[0].ids
-    assert len(ended) > 1
-    assert found == max(ended, key=lambda line: _score(model, prompt, line))
+    assert found == max(lines, key=lambda line: _score(model, prompt, line))
 
 
 def test_what_is_known_from_elsewhere_counts_in_the_search(model, make_sequence) -> None:
@@ -228,10 +227,43 @@ def test_what_is_known_from_elsewhere_counts_in_the_search(model, make_sequence)
     found = _run(
         model, prompt, ["text"], options, prefer=lambda ids: -50.0 if tuple(ids) == plain else 0.0
     ).segments[0].ids
-    lines = [(a, b) for a in range(2, 23) for b in range(1, 23) if (a, b) != plain]
-    kept = sorted(lines, key=lambda line: -_score(model, prompt, line))[: options.beams]
-    ended = [line for line in [(end,), *kept] if line[-1] == end and line != plain]
-    assert plain != found == max(ended, key=lambda line: _score(model, prompt, line))
+    lines = {(end,), *((a, b) for a in range(2, 23) for b in range(1, 23))} - {plain}
+    assert plain != found == max(lines, key=lambda line: _score(model, prompt, line))
+
+
+class Scripted:
+    """Stands in for a session whose model ends a line early at a price, or goes on for ever quite surely.
+
+    Token 0 begins, 1 ends, 2 is a word: the end has `ending` as its probability, the word the rest.
+    """
+
+    def __init__(self, model, ending: float) -> None:
+        self.model = model
+        self.logits = torch.full((1, model.config.text.vocab_size), -30.0)
+        self.logits[0, 1], self.logits[0, 2] = math.log(ending), math.log(1 - ending)
+
+    def predict(self, count: int) -> Prediction:
+        return Prediction(self.logits.expand(count, -1), None)
+
+    def branch(self, modality, rows) -> "Scripted":
+        return self
+
+    def feed(self, modality, ids) -> Prediction:
+        return self.predict(len(ids))
+
+
+@pytest.mark.parametrize("cut", ["limit", "stop"])
+@pytest.mark.parametrize(("ending", "ends"), [(0.05, False), (0.9, True)])
+def test_a_search_that_is_cut_short_prefers_no_line_because_it_ended(model, cut, ending, ends) -> None:
+    """An unlikely end of a few tokens loses to a likely line that was going on; a likely one still wins."""
+    session = Scripted(model, ending)
+    steps = itertools.count(1)
+    options = SamplingOptions(max_tokens=12 if cut == "limit" else 1000, beams=20)
+    *_, (best, _) = beam_search(
+        session, "text", session.predict(1), options, lambda: cut == "stop" and next(steps) >= 12
+    )
+    assert (best.ids[-1] == 1) == ends
+    assert best.ids == ((1,) if ends else (2,) * 12)
 
 
 def test_beam_steps_look_like_greedy_steps(model, make_sequence) -> None:
@@ -269,6 +301,12 @@ def test_beam_steps_come_as_they_settle(model, make_sequence) -> None:
         seen.append(asked)
     assert len(steps) == 20 and [step.finished for step in steps] == [False] * 19 + [True]
     assert seen[0] < seen[-1] / 2
+
+
+def test_next_to_no_temperature_takes_the_likeliest() -> None:
+    random = torch.Generator().manual_seed(0)
+    for temperature in (1e-5, 1e-40, 5e-324):
+        assert choose(torch.tensor([-3.0, 7.0, -torch.inf]), SamplingOptions(temperature=temperature), random) == 1
 
 
 def test_top_k_and_top_p_keep_the_likeliest() -> None:

@@ -51,8 +51,9 @@ def beam_search(
     """A line and how many of its first tokens are settled, after each step that settles more of them.
 
     Settled are tokens that all lines share. The last line is the best by log-probability per token, all settled;
-    it has no end token when a limit or `stop` cut it. `prediction` is what the session predicts for the first token.
-    The session itself reads nothing. `prefer` brings in what is known about lines from elsewhere.
+    where a limit or `stop` cut the search, one that had not ended may be the best, and has no end token.
+    `prediction` is what the session predicts for the first token; the session itself reads nothing. `prefer` brings
+    in what is known about lines from elsewhere.
     """
     tower = session.model.config.tower(modality)
     live, finished = [_Beam(Hypothesis(), 0)], list[Hypothesis]()
@@ -63,7 +64,10 @@ def beam_search(
         ended = [c.hypothesis for c in candidates[: options.beams] if c.hypothesis.ids[-1] == tower.end_id]
         finished.extend(ended)
         live = [c for c in candidates if c.hypothesis.ids[-1] != tower.end_id][: options.beams]
-        if not live or len(finished) >= options.beams or count == options.max_tokens or stop():
+        if not live or len(finished) >= options.beams:
+            break
+        if count == options.max_tokens or stop():
+            finished.extend(beam.hypothesis for beam in live)  # to be cut short is no reason to lose to a short line
             break
         common = _common([*finished, *(beam.hypothesis for beam in live)])
         if common > settled:
@@ -73,7 +77,7 @@ def beam_search(
         branch = (session if branch is None else branch).branch(modality, rows)
         prediction = branch.feed(modality, torch.tensor([[beam.hypothesis.ids[-1]] for beam in live]))
         live = [_Beam(beam.hypothesis, row) for row, beam in enumerate(live)]
-    best = max(finished or [beam.hypothesis for beam in live], key=lambda line: line.mean)
+    best = max(finished, key=lambda line: line.mean)
     yield best, len(best.ids)
 
 

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from zipper.errors import OptionError
 
+LOWEST_TEMPERATURE = 1e-6  # below it, single precision would divide by 0; the likeliest token is as good as sure there
+
 
 @dataclass(frozen=True)
 class SamplingOptions:
@@ -107,7 +109,8 @@ def choose(logits: Tensor, options: SamplingOptions, random: torch.Generator) ->
     """Draw a token from constrained logits (V,) on the CPU."""
     if options.temperature == 0:
         return int(logits.argmax())
-    probabilities = (logits / options.temperature).softmax(dim=-1)
+    colder = max(options.temperature, LOWEST_TEMPERATURE)
+    probabilities = ((logits - logits.max()) / colder).softmax(dim=-1)
     if options.top_k:
         least = probabilities.topk(min(options.top_k, probabilities.numel())).values[-1]
         probabilities = probabilities.masked_fill(probabilities < least, 0.0)

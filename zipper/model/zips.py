@@ -44,17 +44,28 @@ class GateScale:
 
 def resolve_gate_scale(scale: GateScale | float | None, points: int) -> GateScale:
     """One factor per zip point and direction; None is 1 everywhere. Raises OptionError on a wrong count."""
-    if scale is None:
-        scale = 1.0
     if not isinstance(scale, GateScale):
-        scale = GateScale((float(scale),) * points, (float(scale),) * points)
-    for modality in MODALITIES:
-        pairs = scale.into(modality)
-        if len(pairs) != points or not all(len(p) == 2 and all(map(math.isfinite, p)) for p in pairs):
-            raise OptionError(
-                f"A gate scale needs {points} finite factors, or pairs of them, per direction: one per zip point."
-            )
+        factor = 1.0 if scale is None else _factor(scale)
+        scale = GateScale((factor,) * points, (factor,) * points)
+    pairs = [pair for modality in MODALITIES for pair in scale.into(modality)]
+    try:
+        fits = all(len(scale.into(modality)) == points for modality in MODALITIES)
+        fits = fits and all(len(pair) == 2 and all(map(math.isfinite, pair)) for pair in pairs)
+    except TypeError:  # not numbers
+        fits = False
+    if not fits:
+        raise OptionError(
+            f"A gate scale needs {points} finite factors, or pairs of them, per direction: one per zip point."
+        )
     return scale
+
+
+def _factor(scale: object) -> float:
+    """One number for all gates, of any number type."""
+    try:
+        return math.nan if isinstance(scale, str | bytes) else float(scale)  # type: ignore[arg-type]
+    except (TypeError, ValueError, RuntimeError):  # RuntimeError: a tensor of several numbers
+        return math.nan
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,59 @@
+"""Options as callers give them, of any number type, made what the model takes; one sentence for what they are not."""
+
+import math
+import operator
+from typing import Any
+
+from zipper.errors import OptionError, TextError, ZipperError
+
+SEED_BITS = 64  # a seed is a signed whole number of so many bits
+
+
+def whole(value: Any, name: str, low: int, high: int, error: type[ZipperError] = OptionError) -> int:
+    """A whole number of any integer type, such as numpy's, from low to high; an error for everything else."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = low - 1
+    if isinstance(value, bool) or not low <= number <= high:
+        raise error(f"{name} must be a whole number from {low} to {high}, not {_shown(value)}.")
+    return number
+
+
+def seed(value: Any) -> int:
+    """A seed; OptionError for None, a fraction, a text or more than 64 bits."""
+    return whole(value, "The seed", -(2 ** (SEED_BITS - 1)), 2 ** (SEED_BITS - 1) - 1)
+
+
+def later_seed(first: int, count: int) -> int:
+    """The seed `count` after one, which begins again below after the largest."""
+    half = 2 ** (SEED_BITS - 1)
+    return (first + count + half) % (2 * half) - half
+
+
+def real(value: Any, name: str, low: float) -> float:
+    """A finite number of any type, at least `low`; OptionError for everything else."""
+    try:
+        number = math.nan if isinstance(value, str | bytes | bool) else float(value)
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        number = math.nan
+    if not low <= number < math.inf:
+        raise OptionError(f"{name} must be a number from {low:g} up, not {_shown(value)}.")
+    return number
+
+
+def text(value: Any) -> str:
+    """A text; TextError for another type and for one that holds half a character, as undecodable input does."""
+    if not isinstance(value, str):
+        raise TextError(f"The text must be a string, not {type(value).__name__}.")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise TextError("The text holds bytes that are no characters; give it as UTF-8.") from error
+    return value
+
+
+def _shown(value: Any) -> str:
+    """A value as a message can hold it: on one line, and not long."""
+    told = " ".join(ascii(value).split())
+    return told if len(told) <= 40 else f"{told[:37]}..."

@@ -298,7 +298,7 @@ class Zipper:
         if modality == "text":
             return self._continue_text(checked.text(prompt), options, clock)
         if modality == "speech":
-            voice = self._voice(voice)
+            voice = checked.voice(voice, self.voices)
             return self._continue_speech(load_audio(prompt), options, voice, clock)
         raise OptionError(f"There is no modality {modality!r}; choose text or speech.")
 
@@ -459,7 +459,7 @@ class Zipper:
     ) -> tuple[str, str, int, float]:
         """What is to be spoken and how, each in the form and the range that the model takes."""
         heat = checked.real(temperature, "The temperature", 0.0)
-        return normalize(checked.text(text)), self._voice(voice), checked.seed(seed), heat
+        return normalize(checked.text(text)), checked.voice(voice, self.voices), checked.seed(seed), heat
 
     def _gates(self, gate_scale: Gates, modality: Modality) -> Gates:
         """None where the gates into the tower that writes are as trained, however that is said.
@@ -469,13 +469,6 @@ class Zipper:
         scale = resolve_gate_scale(gate_scale, self.model.config.zip_points)
         trained = all(factor == 1 for pair in scale.into(modality) for factor in pair)
         return None if trained else scale
-
-    def _voice(self, voice: str | None) -> str:
-        if voice is None:
-            return self.voices[0]
-        if not isinstance(voice, str) or voice not in self.voices:
-            raise OptionError(f"There is no voice {voice!r}; choose one of {', '.join(self.voices)}.")
-        return voice
 
     def _segment(self, modality: Modality, ids: Sequence[int]) -> Segment:
         tower = self.model.config.tower(modality)

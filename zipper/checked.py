@@ -2,6 +2,7 @@
 
 import math
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 from zipper.errors import OptionError, TextError, ZipperError
@@ -40,6 +41,15 @@ def real(value: Any, name: str, low: float) -> float:
     if not low <= number < math.inf:
         raise OptionError(f"{name} must be a number from {low:g} up, not {_shown(value)}.")
     return number
+
+
+def voice(value: Any, voices: Sequence[str]) -> str:
+    """One of the voices, the first for None; OptionError for anything else."""
+    if value is None:
+        return voices[0]
+    if not isinstance(value, str) or value not in voices:
+        raise OptionError(f"There is no voice {_shown(value)}; choose one of {', '.join(voices)}.")
+    return value
 
 
 def text(value: Any) -> str:

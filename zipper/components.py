@@ -14,7 +14,7 @@ import numpy.typing as npt
 from zipper.align.heads import AlignmentHead, load_heads
 from zipper.audio import Samples
 from zipper.errors import WeightsError
-from zipper.model.checkpoint import load
+from zipper.model.checkpoint import CONFIG_FILE, load, read_json
 from zipper.model.zipper import ZipperModel
 from zipper.text.words import KnownWords
 
@@ -98,6 +98,19 @@ class Components:
                 raise WeightsError(f"{HEADS_FILE} names heads that the model does not have.")
 
 
+def read_voices(folder: str | os.PathLike[str]) -> list[str]:
+    """Names of a model folder's voices, read without loading the model; WeightsError where there is none."""
+    _check_folders(Path(folder))
+    settings = read_json(Path(folder) / DETOKENIZER_FOLDER / CONFIG_FILE)
+    try:
+        voices = [str(voice) for voice in settings["acoustic"]["voices"]]
+    except (KeyError, TypeError):
+        voices = []
+    if not voices:
+        raise WeightsError(f"The detokenizer in {Path(folder) / DETOKENIZER_FOLDER} is corrupt: it names no voices.")
+    return voices
+
+
 def load_components(folder: str | os.PathLike[str]) -> Components:
     """Read every part from a folder such as ``assets``; WeightsError or ConfigError says which one is
     wrong.
@@ -107,9 +120,7 @@ def load_components(folder: str | os.PathLike[str]) -> Components:
     from zipper.text.tokenizer import TextTokenizer
 
     root = Path(folder)
-    for name in (MODEL_FOLDER, SPEECH_TOKENIZER_FOLDER, DETOKENIZER_FOLDER):
-        if not (root / name).is_dir():
-            raise WeightsError(f"There is no model in {root}: the folder {name} is missing.")
+    _check_folders(root)
     heads = root / MODEL_FOLDER / HEADS_FILE
     return Components(
         load(root / MODEL_FOLDER),
@@ -119,3 +130,9 @@ def load_components(folder: str | os.PathLike[str]) -> Components:
         tuple(load_heads(heads)) if heads.exists() else (),
         KnownWords.from_pretrained(root / MODEL_FOLDER),
     )
+
+
+def _check_folders(root: Path) -> None:
+    for name in (MODEL_FOLDER, SPEECH_TOKENIZER_FOLDER, DETOKENIZER_FOLDER):
+        if not (root / name).is_dir():
+            raise WeightsError(f"There is no model in {root}: the folder {name} is missing.")

@@ -20,6 +20,7 @@ MIN_WINDOW_SECONDS = 5.0  # s, no cut is looked for earlier than this after the 
 
 # Text in
 MAX_TEXT_CHARACTERS = 2_000  # characters of one request for speech, as typed
+MAX_TYPED_BYTES = 1_000_000  # bytes of text read from standard input, most of which may be white space
 MAX_SENTENCE_CHARACTERS = 240  # characters of one generated passage, after numbers are written out
 
 # Tokens out

@@ -39,6 +39,8 @@ def import_llama(
     tower cannot reproduce exactly: untied, with biases, or of another family.
     """
     path = Path(source)
+    if not path.exists():
+        raise WeightsError(f"There is no checkpoint at {path}: name its folder, or its one safetensors file.")
     folder = path if path.is_dir() else path.parent
     settings = read_json(folder / CONFIG_FILE)
     if not isinstance(settings, Mapping):

@@ -3,11 +3,13 @@
 import functools
 import io
 import json
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from typing import Any, TypeVar
 
 import gradio as gr
 import numpy as np
+from gradio.context import LocalContext
 
 from app.errors import guarded
 from app.sound import to_file, to_wav
@@ -17,6 +19,7 @@ from zipper.errors import AudioError, OptionError
 from zipper.export import export
 from zipper.results import Attention, Speech, Token, Transcript
 
+Step = TypeVar("Step")
 LARGEST_SEED = 2**53 - 1  # JavaScript and JSON readers keep whole numbers exact up to here
 
 
@@ -28,7 +31,7 @@ class Endpoints:
 
     def transcribe(self, recording: str | None, beams: int = decoding.BEAMS, gates: float = 1.0) -> dict[str, Any]:
         """Read a recording: its text, and each word with start and end in seconds and a confidence from 0 to 1."""
-        result = self.model.transcribe(_given(recording), beams=beams, gate_scale=gates)
+        result = self._read(_given(recording), beams=beams, gate_scale=gates)
         return {**json.loads(export(result, "json")), "complete": result.complete}
 
     def synthesize(
@@ -36,7 +39,7 @@ class Endpoints:
         gates: float = 1.0,
     ) -> tuple[str, dict[str, Any]]:  # fmt: skip
         """Speak a text: a WAV file, and when each word is spoken. The same text, voice and seed give the same sound."""
-        speech = self.model.synthesize(text, voice or None, seed, temperature=temperature, gate_scale=gates)
+        speech = self._spoken(text or "", voice or None, seed, temperature=temperature, gate_scale=gates)
         said = {**json.loads(export(speech, "json")), "voice": speech.voice, "seed": speech.seed}
         return to_wav(speech.samples, speech.sample_rate, "speech.wav"), said
 
@@ -50,9 +53,9 @@ class Endpoints:
         """
         result: Transcript | Speech
         if recording:
-            result = self.model.transcribe(recording)
-        elif text.strip():
-            result = self.model.synthesize(text, voice or None, seed)
+            result = self._read(recording)
+        elif (text or "").strip():
+            result = self._spoken(text, voice or None, seed)
         else:
             raise OptionError("Give either a recording to read or a text to speak.")
         maps = [passage.attention for passage in result.passages]
@@ -62,11 +65,21 @@ class Endpoints:
         self, text: str, tokens: int = 60, seed: int = 0, temperature: float = decoding.COMPLETION_TEMPERATURE
     ) -> str:
         """Continue a text by the text tower alone, as it was before the fusion; returns only what follows."""
-        return self.model.complete(text, max_tokens=tokens, seed=seed, temperature=temperature)
+        return str(_last(self.model.complete_stream(text or "", max_tokens=tokens, seed=seed, temperature=temperature)))
 
     def voices(self) -> list[str]:
         """Names that /synthesize takes as voice; the first is the default."""
         return self.model.voices
+
+    def _read(self, recording: str, **options: Any) -> Transcript:
+        transcript = _last(self.model.transcribe_stream(recording, **options)).transcript
+        assert transcript is not None
+        return transcript
+
+    def _spoken(self, text: str, voice: str | None, seed: int, **options: Any) -> Speech:
+        speech = _last(self.model.synthesize_steps(text, voice, seed, **options))
+        assert speech is not None
+        return speech
 
     def _described(self, result: Transcript | Speech, maps: list[Attention]) -> dict[str, Any]:
         direction = maps[0].direction
@@ -147,6 +160,26 @@ def _number(value: float, label: str, low: float, high: float, precision: int | 
     # On the object, as Gradio writes a stub file beside every class of components
     number.preprocess = preprocess  # type: ignore[method-assign]
     return number
+
+
+def _last(steps: Generator[Step, None, None]) -> Step:
+    """The last item of a generation; given up between two, once the client that asked for it has left."""
+    last: Step | None = None
+    with closing(steps):
+        for step in steps:
+            if not wanted():
+                raise gr.Error("Nobody waits for this result any more.", print_exception=False)
+            last = step
+    assert last is not None
+    return last
+
+
+def wanted() -> bool:
+    """Whether somebody still waits for what the handler at work makes; those behind them in the queue do."""
+    page, event = LocalContext.blocks.get(None), LocalContext.event_id.get(None)
+    if not isinstance(page, gr.Blocks) or event is None:  # called without a queue
+        return True
+    return all(job.alive for jobs in page._queue.active_jobs for job in jobs or () if job._id == event)
 
 
 def _given(recording: str | None) -> str:

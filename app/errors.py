@@ -14,14 +14,18 @@ from typing import Any, TypeVar
 
 import gradio as gr
 
+from zipper import errors
 from zipper.errors import ZipperError
 
 LOG = logging.getLogger("zipper.app")
 Handler = TypeVar("Handler", bound=Callable[..., Any])
+ORIGINAL = "zipper_error"  # attribute of a gr.Error: class and message of the ZipperError that it stands for
 
 # Folders of this machine, whose names are nobody's business; a file's own name may be the person's
 _FOLDERS = sorted({tempfile.gettempdir(), str(Path(__file__).resolve().parents[1]), str(Path.home())}, key=len)
 _PATH = re.compile(rf"(?:{'|'.join(re.escape(f) for f in reversed(_FOLDERS) if f != '/')})(?:/[^/\s]*)*/")
+
+_TAG = re.compile(r"<[^>]*>")
 
 
 def guarded(handler: Handler) -> Handler:
@@ -54,12 +58,34 @@ def told() -> Iterator[None]:
     except gr.Error:
         raise
     except ZipperError as error:
-        raise gr.Error(sentence(str(error)), title="That did not work", print_exception=False) from error
+        shown = gr.Error(sentence(str(error)), title="That did not work", print_exception=False)
+        setattr(shown, ORIGINAL, (type(error).__name__, str(error)))
+        raise shown from error
     except Exception as error:
         number = secrets.token_hex(4)
         LOG.exception("error %s", number)
         message = f"Something went wrong here; it is noted as {number}. Please try again."
         raise gr.Error(message, title="Our mistake", print_exception=False) from error
+
+
+@contextmanager
+def restored() -> Iterator[None]:
+    """Undo `told` around what runs in another process, which hands nothing but gr.Error on as it is."""
+    try:
+        yield
+    except gr.Error as error:
+        name, message = getattr(error, ORIGINAL, ("", ""))
+        kind = getattr(errors, name, None)
+        if kind is None:
+            raise
+        raise kind(message) from error
+
+
+def plain(error: Exception) -> str:
+    """What an error says, for a place that shows text and no HTML, as the status line."""
+    if isinstance(error, gr.Error):
+        return html.unescape(_TAG.sub("", str(error.message)))
+    return _PATH.sub("", str(error))
 
 
 def sentence(message: str) -> str:

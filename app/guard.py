@@ -1,13 +1,19 @@
 """What a raw request to the server may not do: name a file that was not uploaded, an address to fetch, or fill memory.
 
 Gradio itself refuses files outside its upload folder, with an error that holds their paths, and fetches addresses
-that people send instead of files. Here both end before Gradio sees them, with a sentence.
+that people send instead of files. Here both end before Gradio sees them, with a sentence. So do requests that do not
+fit their endpoint, which Gradio answers with status 500 or with no reason at all.
 """
 
 import json
+import logging
+import re
+import secrets
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 from gradio.utils import get_upload_folder, is_in_or_equal
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,33 +22,153 @@ from zipper import limits
 
 FOREIGN_FILE = "Only a file that was uploaded here can be used: upload it first, then name the path that came back."
 TOO_LARGE = "The request is too large."
+NO_OBJECT = "The body of the request must be a JSON object with a field for each value."
+NO_ENDPOINT = "There is no endpoint of that name; /gradio_api/info lists them all."
+NO_EVENT = "There is no event of that number, or its result was fetched before."
+UNFIT = "A value of the request is not of the kind that its field takes; /gradio_api/info describes each."
+UNFIT_FILE = 'A recording is {"path": PATH, "meta": {"_type": "gradio.FileData"}}, PATH being what its upload answered.'
+BROKEN = "Something went wrong here; it is noted as {}."
+NAMED = re.compile(r"/(call|call/v2|run|api)/([^/]+)/?$")
+FETCHED = re.compile(r"/(?:call|call/v2)/([^/]+)/([^/]+)/?$")
+LOG = logging.getLogger("zipper.app")
 
 
-class OwnFilesOnly:
-    """ASGI middleware around every JSON request; uploads themselves are multipart and pass through."""
+@dataclass(frozen=True)
+class Fields:
+    """Names of the values that an endpoint takes, and which of them must be given."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    names: tuple[str, ...]
+    required: frozenset[str]
+
+
+class Blocks(gr.Blocks):
+    """A page that answers values which fit no field with a sentence, whichever way they came."""
+
+    async def preprocess_data(self, block_fn: Any, inputs: list[Any], *args: Any, **kwargs: Any) -> Any:
+        """As Gradio does it; its own errors and pydantic's name its parts, and are left out of answers."""
+        needed = len(block_fn.inputs)
+        if len(inputs) < needed:
+            raise gr.Error(f"{needed} values are needed in order, not {len(inputs)}.", print_exception=False)
+        try:
+            return await super().preprocess_data(block_fn, inputs, *args, **kwargs)
+        except gr.Error:
+            raise
+        except Exception as error:
+            LOG.info("unfit values: %s", type(error).__name__)
+            pairs = zip(block_fn.inputs, inputs, strict=False)
+            files = [value for block, value in pairs if isinstance(block, gr.Audio) and value is not None]
+            told = UNFIT if all(map(_file, files)) else UNFIT_FILE
+            raise gr.Error(told, print_exception=False) from error
+
+    def fields(self) -> dict[str, Fields]:
+        """Of each named endpoint."""
+        endpoints = self.get_api_info()["named_endpoints"]
+        return {
+            name.removeprefix("/"): Fields(
+                tuple(field["parameter_name"] for field in about["parameters"]),
+                frozenset(f["parameter_name"] for f in about["parameters"] if not f["parameter_has_default"]),
+            )
+            for name, about in endpoints.items()
+        }
+
+    def has_event(self, number: str) -> bool:
+        """Whether a result is on its way, or waits to be fetched."""
+        queue = self._queue
+        sessions = queue.pending_event_ids_session.values()
+        known = number in queue.event_ids_to_events or any(number in session for session in sessions)
+        return known or number in queue.pending_messages_per_session
+
+
+class Guard:
+    """ASGI middleware around every request for a result; uploads themselves are multipart and pass through."""
+
+    def __init__(self, app: ASGIApp, page: Blocks | None = None) -> None:
+        self.app, self.page = app, page
+        self.fields = {} if page is None else page.fields()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check one request and hand it on."""
-        if scope["type"] != "http" or scope["method"] != "POST" or _multipart(scope):
+        if scope["type"] != "http" or _multipart(scope):
+            return await self.app(scope, receive, send)
+        if scope["method"] != "POST":
+            if (problem := self._unknown_event(scope["path"])) is not None:
+                return await problem(scope, receive, send)
             return await self.app(scope, receive, send)
         body = await _read(receive)
         if body is None:
-            return await JSONResponse({"detail": TOO_LARGE}, 413)(scope, receive, send)
-        if names_foreign_file(_parse(body)):
-            return await JSONResponse({"detail": FOREIGN_FILE}, 400)(scope, receive, send)
-        sent = False
+            return await _refusal(413, TOO_LARGE)(scope, receive, send)
+        if (problem := self._refused(scope["path"], _parse(body))) is not None:
+            return await problem(scope, receive, send)
+        await self._hand_on(body, scope, receive, send)
+
+    async def _hand_on(self, body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let Gradio answer; what it raises instead, it would leave as a bare status 500."""
+        read = started = False
 
         async def replay() -> Message:
-            nonlocal sent
-            if sent:
+            nonlocal read
+            if read:
                 return await receive()
-            sent = True
+            read = True
             return {"type": "http.request", "body": body, "more_body": False}
 
-        await self.app(scope, replay, send)
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self.app(scope, replay, watched)
+        except Exception:
+            if started:
+                raise
+            number = secrets.token_hex(4)
+            LOG.exception("error %s", number)
+            await _refusal(500, BROKEN.format(number))(scope, receive, send)
+
+    def _refused(self, path: str, data: Any) -> JSONResponse | None:
+        """What to answer to a request that Gradio shall not see; None where it may."""
+        if names_foreign_file(data):
+            return _refusal(400, FOREIGN_FILE)
+        if self.page is None:
+            return None
+        if found := NAMED.search(path):
+            if found[2] not in self.fields:
+                return _refusal(404, NO_ENDPOINT)
+            problem = self._misfit(found[2], data) if found[1] == "call/v2" else ""
+            return _refusal(422, problem) if problem else None
+        index = data.get("fn_index") if isinstance(data, dict) else None
+        if isinstance(index, int) and index not in self.page.fns:
+            return _refusal(404, NO_ENDPOINT)
+        return None
+
+    def _misfit(self, endpoint: str, data: Any) -> str:
+        """What is wrong with a request by field names, in a sentence; empty where it fits."""
+        fields = self.fields[endpoint]
+        if not isinstance(data, dict):
+            return NO_OBJECT
+        if unknown := sorted(set(data) - set(fields.names)):
+            taken = ", ".join(fields.names) or "no field"
+            return f"There is no field {json.dumps(unknown[0][:40])}; /{endpoint} takes {taken}."
+        if missing := [name for name in fields.names if name in fields.required and name not in data]:
+            return f"The field {missing[0]} is missing; give null where there is nothing to give."
+        return ""
+
+    def _unknown_event(self, path: str) -> JSONResponse | None:
+        """What to answer to a request for a result that there is not."""
+        found = FETCHED.search(path)
+        if self.page is None or found is None or found[1] == "v2" or self.page.has_event(found[2]):
+            return None
+        return _refusal(404, NO_EVENT)
+
+
+def _refusal(status: int, sentence: str) -> JSONResponse:
+    return JSONResponse({"detail": sentence}, status)
+
+
+def _file(value: Any) -> bool:
+    """Whether a value looks like a file, as Gradio writes them."""
+    return isinstance(value, dict) and isinstance(value.get("path"), str) and isinstance(value.get("meta"), dict)
 
 
 def names_foreign_file(data: Any) -> bool:

@@ -175,13 +175,14 @@ watch("value", () => {
   const answer = props.value;
   if (!take || !answer || answer.take !== take.name) return;
   take.waiting = false;
-  if (answer.problem) return end(answer.problem);
+  if (answer.problem && answer.received === undefined) return end(answer.problem); // the server holds no sound of it
+  if (answer.problem) say(answer.problem);
   forget(answer.received);
   finalText.textContent = answer.final;
   tentativeText.textContent = answer.tentative;
   finalText.parentElement.scrollTop = finalText.parentElement.scrollHeight;
   if (answer.finished) {
-    end(answer.full ? `That was ${most} s, the most for a live recording; all words are final.` : "All words are final.");
+    end(answer.problem ? answer.problem : answer.full ? `That was ${most} s, the most for a live recording; all words are final.` : "All words are final.");
     trigger("whole", {});
   } else if (take.last) send();
 });

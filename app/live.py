@@ -17,7 +17,7 @@ import numpy.typing as npt
 import soxr
 
 from app.component import component
-from app.errors import told
+from app.errors import plain, told
 from zipper import Zipper, limits
 from zipper.audio import Samples
 from zipper.errors import AudioError, LimitError, NoSpeechError
@@ -181,15 +181,29 @@ class Take:
 def hear(model: Zipper, take: Take | None, message: object) -> tuple[dict[str, Any], Take | None]:
     """Answer a message of live.js: more sound of this or of a new recording.
 
-    The answer always comes, as the page waits for it: what goes wrong is in it as `problem`.
+    The answer always comes, as the page waits for it: what goes wrong is in it as `problem`. A recording goes on when
+    its sound is there and only reading it went wrong; when no more of it can be taken, it ends with what there is.
     """
     name = str(message.get("take", ""))[:40] if isinstance(message, Mapping) else ""
     try:
         with told():
-            take = _hear(model, take, message)
+            take, last = _received(take, message)
     except gr.Error as error:
-        return {"take": name, "problem": str(error.message)}, take
-    return answer(take), take
+        problem = {"take": name, "problem": plain(error)}
+        if take is None or take.name != name or not take.received:
+            return problem, take
+        take.finish()
+        return answer(take) | problem, take
+    problem = {}
+    try:
+        with told():
+            if not take.finished:  # else the message came twice
+                take.read(model)
+    except gr.Error as error:
+        problem = {"problem": plain(error)}
+    if last or take.seconds >= limits.MAX_LIVE_SECONDS:
+        take.finish()
+    return answer(take) | problem, take
 
 
 def answer(take: Take) -> dict[str, Any]:
@@ -204,7 +218,8 @@ def answer(take: Take) -> dict[str, Any]:
     }
 
 
-def _hear(model: Zipper, take: Take | None, message: object) -> Take:
+def _received(take: Take | None, message: object) -> tuple[Take, bool]:
+    """The recording with the sound of a message, and whether that is its last."""
     if not isinstance(message, Mapping):
         raise AudioError("The microphone's message could not be read.")
     name, rate, start, last = (message.get(key) for key in ("take", "rate", "start", "last"))
@@ -213,15 +228,12 @@ def _hear(model: Zipper, take: Take | None, message: object) -> Take:
     sound = _decoded(message.get("sound"), rate)
     if take is None or take.name != name[:40]:
         take = Take(name[:40], rate)
-    if take.finished:  # a message that came twice
-        return take
+    if take.finished:
+        return take, True
     if len(take.pieces) >= MOST_PIECES:
         raise LimitError("The live recording came in too many pieces.")
     take.add(start, sound, last)
-    take.read(model)
-    if last or take.seconds >= limits.MAX_LIVE_SECONDS:
-        take.finish()
-    return take
+    return take, last
 
 
 def _decoded(sound: object, rate: int) -> npt.NDArray[np.int16]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from app.errors import told
+from app.errors import restored, told
 from zipper import Zipper
 
 BORROWED_SECONDS = 120  # s that one request may hold a ZeroGPU
@@ -33,12 +33,13 @@ def load(folder: Path | None = None) -> Zipper:
 def borrow(model: Zipper, gpu: Callable[..., Any]) -> None:
     """Run each method that uses the model inside `gpu`, a decorator for functions and generator functions.
 
-    What is raised crosses a process there as a class name alone, unless it is a gr.Error; so it becomes one inside.
+    What is raised crosses a process there as a class name alone, unless it is a gr.Error; so it becomes one inside,
+    and outside what it was, which handlers tell apart.
     """
     for name in ("transcribe", "synthesize", "complete"):
-        setattr(model, name, gpu(_inside(getattr(model, name))))
-    for name in ("transcribe_stream", "synthesize_stream", "complete_stream"):
-        setattr(model, name, gpu(_stream_inside(getattr(model, name))))
+        setattr(model, name, _outside(gpu(_inside(getattr(model, name)))))
+    for name in ("transcribe_stream", "synthesize_stream", "synthesize_steps", "complete_stream"):
+        setattr(model, name, _stream_outside(gpu(_stream_inside(getattr(model, name)))))
 
 
 def _inside(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -55,6 +56,24 @@ def _stream_inside(method: Callable[..., Iterator[Any]]) -> Callable[..., Iterat
     def run(*args: Any, **kwargs: Any) -> Iterator[Any]:
         with told():
             yield from method(*args, **kwargs)
+
+    return run
+
+
+def _outside(borrowed: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(borrowed)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        with restored():
+            return borrowed(*args, **kwargs)
+
+    return run
+
+
+def _stream_outside(borrowed: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    @functools.wraps(borrowed)
+    def run(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        with restored():
+            yield from borrowed(*args, **kwargs)
 
     return run
 

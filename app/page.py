@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from app import about, endpoints, explore, synthesize, transcribe
+from app.guard import Blocks
 from app.settings import Settings
 from zipper import Zipper, limits
 
@@ -22,9 +23,9 @@ TEAL = gr.themes.Color(
 )  # fmt: skip
 
 
-def build(model: Zipper, settings: Settings) -> gr.Blocks:
+def build(model: Zipper, settings: Settings) -> Blocks:
     """The whole page around a model."""
-    with gr.Blocks(
+    with Blocks(
         title="Zipper: text and speech, zipped", analytics_enabled=False, delete_cache=(CLEAR_EVERY, CLEAR_AFTER)
     ) as page:
         gr.HTML(_header(), elem_id="header", padding=False)

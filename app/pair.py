@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from app import pictures
-from app.errors import guarded
+from app.errors import guarded, plain
 from app.heatmap import AttentionMap
 from app.marks import marked_words, marks
 from app.payload import map_payload
@@ -101,8 +101,8 @@ def told(handler: Callable[..., Iterator[View]]) -> Callable[..., Iterator[View]
     def run(*inputs: Any) -> Iterator[View]:
         try:
             yield from handler(*inputs)
-        except ZipperError as error:
-            yield done(str(error))
+        except (ZipperError, gr.Error) as error:
+            yield done(plain(error))
             raise
 
     return run

@@ -12,7 +12,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from app import page
-from app.guard import OwnFilesOnly
+from app.guard import Blocks, Guard
 from app.settings import EXAMPLES, Settings, own_folder
 from zipper import Zipper, limits
 from zipper.errors import DependencyError, OptionError
@@ -30,7 +30,7 @@ def launch(model: Zipper, settings: Settings) -> gr.Blocks:
     kept = frozenset(_files(folder))  # what the page itself shows
     blocks.queue(max_size=settings.queue_size, default_concurrency_limit=8, api_open=False)
     try:
-        blocks.launch(**_options(settings), **page.look(), prevent_thread_lock=True)
+        blocks.launch(**_options(settings, blocks), **page.look(), prevent_thread_lock=True)
     except OSError as error:  # Gradio found no free port
         raise OptionError(f"Port {settings.port or 'from 7860 on'} is in use; choose another with --port.") from error
     threading.Thread(target=_sweep_for_ever, args=(folder, kept), daemon=True).start()
@@ -63,7 +63,7 @@ def _sweep_for_ever(folder: Path, kept: Collection[Path]) -> None:
         sweep(folder, kept)
 
 
-def _options(settings: Settings) -> dict[str, Any]:
+def _options(settings: Settings, blocks: Blocks) -> dict[str, Any]:
     return {
         "server_name": settings.host,
         "server_port": settings.port,
@@ -73,7 +73,7 @@ def _options(settings: Settings) -> dict[str, Any]:
         "max_file_size": limits.MAX_UPLOAD_BYTES,
         "allowed_paths": [str(EXAMPLES)],
         "state_session_capacity": SESSIONS,
-        "app_kwargs": {"middleware": [Middleware(OwnFilesOnly)]},
+        "app_kwargs": {"middleware": [Middleware(Guard, page=blocks)]},
         "footer_links": ["api"],
         "run_history": False,
         "enable_monitoring": False,

@@ -11,7 +11,7 @@ import gradio as gr
 from gradio.context import Context
 
 from app import examples, pictures
-from app.errors import guarded
+from app.errors import guarded, plain
 from app.examples import Recording, Results
 from app.heatmap import AttentionMap
 from app.live import Take, hear, live_microphone
@@ -142,8 +142,8 @@ def _told(views: Iterator[View]) -> Iterator[View]:
     """The same views; what goes wrong also stands in the status line, where it does not vanish as a toast does."""
     try:
         yield from views
-    except ZipperError as error:
-        yield View(idle(str(error)))
+    except (ZipperError, gr.Error) as error:
+        yield View(idle(plain(error)))
         raise
 
 

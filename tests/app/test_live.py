@@ -4,6 +4,7 @@ import base64
 import re
 from typing import Any
 
+import gradio as gr
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ from app.examples import recordings
 from app.live import Agreement, Take, hear
 from zipper import Zipper, limits
 from zipper.audio import load_audio
-from zipper.errors import AudioError
+from zipper.errors import AudioError, LimitError
 from zipper.rates import SPEECH_RATE
 from zipper.results import Transcript, Word
 
@@ -137,6 +138,50 @@ def test_a_live_recording_has_an_end(zipper: Zipper, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(limits, "MAX_LIVE_SECONDS", 2.0)
     answer, take = hear(zipper, None, message(np.zeros(5 * SPEECH_RATE, np.int16), rate=2 * SPEECH_RATE))
     assert answer["finished"] and answer["full"] and take is not None and len(take.samples) <= 2 * SPEECH_RATE + 16
+
+
+class Failing:
+    """Stands in for a model whose readings go wrong for a while."""
+
+    def __init__(self, model: Zipper, *errors: Exception) -> None:
+        self.model, self.errors = model, list(errors)
+
+    def transcribe(self, *args: Any, **kwargs: Any) -> Transcript:
+        if self.errors:
+            raise self.errors.pop(0)
+        return self.model.transcribe(*args, **kwargs)
+
+
+@pytest.mark.parametrize(
+    "error", [LimitError("One passage took too long."), ValueError("a defect"), gr.Error("You have no more quota.")]
+)
+def test_an_error_while_reading_loses_no_sound(zipper: Zipper, make_speech: MakeSpeech, error: Exception) -> None:
+    sound = (make_speech(3.0) * 32767).astype(np.int16)
+    half = len(sound) // 2
+    model: Any = Failing(zipper, error)
+    first, take = hear(model, None, message(sound[:half]))
+    assert first["problem"] and first["received"] == half and not first["finished"]
+    second, take = hear(model, take, message(sound[half:], start=half, last=True))
+    assert "problem" not in second and second["finished"] and second["final"]
+    assert take is not None and len(take.samples) == len(sound)
+
+
+def test_an_error_in_the_last_reading_still_ends_the_recording(zipper: Zipper, make_speech: MakeSpeech) -> None:
+    sound = (make_speech(2.0) * 32767).astype(np.int16)
+    model: Any = Failing(zipper, LimitError("One passage took too long."))
+    answer, take = hear(model, None, message(sound, last=True))
+    assert answer["problem"] == "One passage took too long." and answer["finished"]
+    assert take is not None and len(take.samples) == len(sound)
+
+
+def test_sound_that_cannot_be_taken_ends_the_recording_with_what_there_is(
+    zipper: Zipper, make_speech: MakeSpeech
+) -> None:
+    sound = (make_speech(2.0) * 32767).astype(np.int16)
+    _, take = hear(zipper, None, message(sound))
+    answer, take = hear(zipper, take, message(sound, start=10**6))
+    assert "missing" in answer["problem"] and answer["finished"] and answer["received"] == len(sound)
+    assert take is not None and len(take.samples) == len(sound)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,10 @@
 """The launcher, started as people and as Spaces start it."""
 
+import base64
+import contextlib
+import inspect
 import os
+import pickle
 import re
 import signal
 import subprocess
@@ -12,12 +16,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
+import numpy as np
 import pytest
+from support import MakeSpeech
 
-from app import models, server
+from app import compare, gates, models, pair, server
+from app.live import hear
 from app.settings import ROOT, Settings
 from zipper import Zipper, limits
-from zipper.errors import OptionError, TextError
+from zipper.errors import NoSpeechError, OptionError, TextError
+from zipper.rates import SPEECH_RATE
 
 PATIENCE = 120  # s that the app may take to start or to end on a busy machine
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -141,25 +149,95 @@ def test_a_folder_for_uploads_that_cannot_be_made_is_told(tmp_path: Path) -> Non
     assert re.fullmatch(r"app: No folder for uploads can be made in .*\.\n", done.stderr)
 
 
-def test_zero_gpu_is_borrowed_for_each_request(model_folder: Path) -> None:
-    borrowed: list[str] = []
+def zero_gpu(borrowed: list[str]) -> Callable[..., Any]:
+    """As `spaces.GPU` does it: a gr.Error crosses from the other process pickled, anything else as a class name."""
+
+    def crossed(error: Exception) -> gr.Error:
+        if isinstance(error, gr.Error):
+            return pickle.loads(pickle.dumps(error))
+        return gr.Error(type(error).__name__)
 
     def gpu(task: Callable[..., Any]) -> Callable[..., Any]:
         def run(*args: Any, **kwargs: Any) -> Any:
             borrowed.append(task.__name__)
-            return task(*args, **kwargs)
+            try:
+                return task(*args, **kwargs)
+            except Exception as error:
+                raise crossed(error) from None
 
-        return run
+        def run_stream(*args: Any, **kwargs: Any) -> Any:
+            borrowed.append(task.__name__)
+            try:
+                yield from task(*args, **kwargs)
+            except Exception as error:
+                raise crossed(error) from None
 
+        return run_stream if inspect.isgeneratorfunction(task) else run
+
+    return gpu
+
+
+@pytest.fixture
+def far(model_folder: Path) -> Zipper:
+    """A tiny model whose GPU is borrowed for each request."""
+    model = Zipper.from_pretrained(model_folder)
+    models.borrow(model, zero_gpu([]))
+    return model
+
+
+def test_zero_gpu_is_borrowed_for_each_request(model_folder: Path) -> None:
+    borrowed: list[str] = []
     model = Zipper.from_pretrained(model_folder)
     expected = model.synthesize("Hello.", seed=1).samples
-    models.borrow(model, gpu)
+    models.borrow(model, zero_gpu(borrowed))
     parts = list(model.synthesize_stream("Hello.", seed=1))
     assert parts[-1].speech is not None
     assert len(parts[-1].speech.samples) == len(expected)
-    assert borrowed == ["synthesize_stream"]
-    with pytest.raises(gr.Error, match="no text"):  # other exceptions would lose their message on the way
-        model.synthesize("")
+    *_, speech = model.synthesize_steps("Hello.", seed=1)
+    assert speech is not None and len(speech.samples) == len(expected)
+    assert borrowed == ["synthesize_stream", "synthesize_steps"]
+
+
+def test_errors_are_what_they_were_after_a_borrowed_call(far: Zipper) -> None:
+    with pytest.raises(TextError, match=r"^There is no text to speak\.$"):
+        far.synthesize("")
+    with pytest.raises(TextError):
+        list(far.synthesize_stream(""))
+    with pytest.raises(OptionError, match="<b>"):  # not as HTML, which is for toasts alone
+        far.synthesize("Hello.", voice="<b>")
+    silence = (np.zeros(SPEECH_RATE, np.float32), SPEECH_RATE)
+    with pytest.raises(NoSpeechError):
+        far.transcribe(silence)
+    with pytest.raises(gr.Error, match="noted as"):  # a defect stays what it is
+        far.transcribe_stream(silence, nonsense=True).send(None)  # type: ignore[call-arg]
+
+
+def test_what_handlers_tell_apart_they_tell_apart_after_a_borrowed_call(far: Zipper, make_speech: MakeSpeech) -> None:
+    """The live microphone, and the comparisons of Explore, which go on where there is no word."""
+    silence = np.zeros(2 * SPEECH_RATE, np.int16)
+    sound = base64.b64encode(silence.tobytes()).decode()
+    piece = {"take": "one", "rate": SPEECH_RATE, "start": 0, "sound": sound, "last": False}
+    answer, take = hear(far, None, piece)
+    assert "problem" not in answer and take is not None and answer["received"] == len(silence)
+    with contextlib.suppress(StopIteration):
+        reading = pair.read(far, silence.astype(np.float32), SPEECH_RATE, "Recognition")
+        while True:
+            next(reading)
+    views = pair.told(lambda: gates.unzip_sentence(far, "", None, 0, []))()
+    said = [view.status["text"] for view in _until_error(views)]
+    assert said == ["4 gates can be set, not 0."]
+    views = pair.told(lambda: compare.round_trip(far, "Hello there.", "nobody", 0))()
+    said = [view.status["text"] for view in _until_error(views)]
+    assert said[-1].startswith("There is no voice 'nobody'")
+
+
+def _until_error(views: Iterator[Any]) -> list[Any]:
+    """What a handler shows before it ends in a toast."""
+    shown = []
+    with pytest.raises(gr.Error):
+        for view in views:
+            shown.append(view)
+    return shown
 
 
 def test_spaces_is_asked_for_a_gpu(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,8 +250,8 @@ def test_spaces_is_asked_for_a_gpu(model_folder: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("SPACES_ZERO_GPU", "true")
     monkeypatch.setitem(sys.modules, "spaces", SimpleNamespace(GPU=gpu))
     model = models.load(model_folder)
-    assert asked == [{"duration": models.BORROWED_SECONDS}] * 6
-    with pytest.raises(gr.Error):
+    assert asked == [{"duration": models.BORROWED_SECONDS}] * 7
+    with pytest.raises(TextError):
         model.complete("")
     monkeypatch.delenv("SPACES_ZERO_GPU")
     with pytest.raises(TextError):

@@ -2,10 +2,12 @@
 
 import asyncio
 import gc
+import json
 import re
 import resource
 import tempfile
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ import pytest
 
 from app import guard, server
 from app.errors import guarded
-from app.settings import EXAMPLES, ROOT
+from app.settings import EXAMPLES, ROOT, Settings
 from zipper import Zipper, limits
 from zipper.errors import AudioError, StorageError
 
@@ -102,6 +104,127 @@ def test_malformed_requests_are_survived(http: httpx.Client) -> None:
     assert "complete" in ask(http, "voices", [])
 
 
+PATH_ONLY = "A recording is {"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "body", "sentence"),
+    [
+        ("transcribe", {}, "The field recording is missing; give null where there is nothing to give."),
+        ("transcribe", {"file": None}, 'There is no field "file"; /transcribe takes recording, beams, gates.'),
+        ("transcribe", {"recording": None, "beamz": 2}, 'There is no field "beamz"'),
+        ("transcribe", {"recording": "UPLOADED"}, PATH_ONLY),
+        ("transcribe", {"recording": {"path": "UPLOADED"}}, PATH_ONLY),
+        ("transcribe", {"recording": ["UPLOADED"]}, PATH_ONLY),
+        ("transcribe", {"recording": 5}, PATH_ONLY),
+        ("transcribe", {"recording": {}}, PATH_ONLY),
+        ("transcribe", {"recording": None}, "There is no recording."),
+        ("transcribe", [], "must be a JSON object"),
+        ("transcribe", "text", "must be a JSON object"),
+        ("attention", {"recording": "UPLOADED"}, PATH_ONLY),
+        ("attention", {"recording": None}, "Give either a recording"),
+        ("synthesize", {"text": None}, "There is no text to speak."),
+        ("synthesize", {"txt": "Hi."}, "/synthesize takes text, voice, seed, temperature, gates."),
+        ("voices", {"x": 1}, "/voices takes no field."),
+        ("sing", {"text": "Hi."}, "There is no endpoint of that name"),
+    ],
+)
+def test_fields_that_do_not_fit_are_told(http: httpx.Client, endpoint: str, body: Any, sentence: str) -> None:
+    path = upload(http, "a.wav", b"x")
+    given = json.loads(json.dumps(body).replace("UPLOADED", path))
+    answer = http.post(f"/gradio_api/call/v2/{endpoint}", json=given)
+    if answer.status_code == 200:
+        text = http.get(f"/gradio_api/call/v2/{endpoint}/{answer.json()['event_id']}").text
+        assert text.startswith("event: error\ndata: ")
+        told = json.loads(text.partition("data: ")[2])["error"]
+    else:
+        assert answer.status_code in (404, 422)
+        told = answer.json()["detail"]
+    assert sentence in told and told.endswith(".") and path not in told
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [([], "3 values are needed in order, not 0."), (["/etc/passwd", 1, 1], PATH_ONLY), ([[], 1, 1], PATH_ONLY)],
+)
+def test_values_that_do_not_fit_are_told(http: httpx.Client, data: list[Any], sentence: str) -> None:
+    told = json.loads(ask(http, "transcribe", data).partition("data: ")[2])["error"]
+    assert told.startswith(sentence)
+
+
+def test_half_a_character_is_told(http: httpx.Client) -> None:
+    body = b'{"data": ["Hi \\ud800 there.", null, 0, 0.4, 1]}'
+    event = http.post("/gradio_api/call/synthesize", content=body, headers={"content-type": "application/json"})
+    assert "no characters" in http.get(f"/gradio_api/call/synthesize/{event.json()['event_id']}").text
+
+
+def test_what_does_not_exist_is_told(http: httpx.Client) -> None:
+    for route in ("call/v2/transcribe/none", "call/transcribe/none"):
+        answer = http.get(f"/gradio_api/{route}")
+        assert (answer.status_code, answer.json()) == (404, {"detail": guard.NO_EVENT})
+    for index in (99_999, -1):
+        body = {"data": [], "fn_index": index, "session_hash": "x"}
+        assert http.post("/gradio_api/queue/join", json=body).json() == {"detail": guard.NO_ENDPOINT}
+    assert http.post("/gradio_api/call/sing", json={"data": []}).json() == {"detail": guard.NO_ENDPOINT}
+
+
+def test_a_defect_behind_the_guard_is_a_sentence(caplog: pytest.LogCaptureFixture) -> None:
+    async def inner(scope: Any, receive: Any, send: Any) -> None:
+        raise KeyError("secret")
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"{}"}
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, guard.Guard(inner)(scope, receive, send)).result()
+    assert sent[0]["status"] == 500 and b"secret" not in sent[1]["body"]
+    number = re.search(r"noted as (\w+)\.", json.loads(sent[1]["body"])["detail"])
+    assert number and number[1] in caplog.text
+
+
+def test_work_stops_when_its_client_leaves(model_folder: Path) -> None:
+    """The next person does not wait for what nobody wants: neither for work at hand nor for what was queued."""
+    model = Zipper.from_pretrained(model_folder)
+    begun, ended = threading.Event(), threading.Event()
+    real = model.synthesize_steps
+
+    def slow(text: str, *args: Any, **kwargs: Any) -> Any:
+        if len(text) < 100:
+            yield from real(text, *args, **kwargs)
+            return
+        try:
+            for count, item in enumerate(real(text, *args, **kwargs)):
+                if count > 3:
+                    begun.set()
+                time.sleep(0.05)
+                yield item
+        finally:
+            ended.set()
+
+    model.synthesize_steps = slow  # type: ignore[method-assign]
+    blocks = server.launch(model, Settings())
+    try:
+        http = httpx.Client(base_url=str(blocks.local_url), timeout=120)
+        route = "/gradio_api/call/v2/synthesize"
+        long = {"text": "It was a dark and stormy night. " * 60}
+        first, queued = (http.post(route, json=long).json()["event_id"] for _ in range(2))
+        with http.stream("GET", f"{route}/{first}"), http.stream("GET", f"{route}/{queued}"):
+            assert begun.wait(60)
+        began = time.monotonic()
+        said = http.post(route, json={"text": "Hello."}).json()["event_id"]
+        assert "event: " in http.get(f"{route}/{said}").text
+        assert ended.is_set()
+        assert time.monotonic() - began < 30  # all of it would have taken some minutes
+    finally:
+        blocks.close(verbose=False)
+
+
 def test_nothing_tells_where_files_lie(http: httpx.Client) -> None:
     """Neither the page nor its description nor an answer to bad input holds a path of the repository or a home."""
     broken = {"path": upload(http, "../../a<img src=x onerror=alert(1)>.wav", b"not audio"), "meta": FILE}
@@ -183,7 +306,7 @@ def test_the_body_of_a_request_reaches_the_app() -> None:
     async def send(message: Any) -> None:
         raise AssertionError(message)
 
-    request = guard.OwnFilesOnly(inner)({"type": "http", "method": "POST", "headers": []}, receive, send)
+    request = guard.Guard(inner)({"type": "http", "method": "POST", "path": "/", "headers": []}, receive, send)
     with ThreadPoolExecutor(1) as pool:  # this thread may be running the loop of the browser
         pool.submit(asyncio.run, request).result()
     assert seen == [b'{"a":1}']

@@ -4,25 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from support import GATE, MakeSpeech, Samples
+from fuzz.tiny import make_model
+from support import MakeSpeech, Samples
 
 from zipper import limits
 from zipper.api import Zipper
-from zipper.model import checkpoint
-from zipper.model.config import TowerConfig, ZipConfig, ZipperConfig
-from zipper.model.zipper import ZipperModel
 from zipper.rates import SPEECH_RATE
-from zipper.speech.acoustic import AcousticConfig, AcousticModel
-from zipper.speech.detokenizer import Detokenizer
-from zipper.speech.hifigan import HifiGan, HifiGanConfig
-from zipper.speech.quantizer import Quantizer, QuantizerConfig
-from zipper.speech.tokenizer import SpeechTokenizer
-from zipper.speech.whisper import EncoderConfig, WhisperEncoder
-from zipper.text.tokenizer import TextTokenizer
-
-LEVELS = (4, 4)
-CODES = 16  # few, so that random speech soon comes upon its end token
 
 
 @pytest.fixture(autouse=True)
@@ -35,27 +22,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Everything that `Zipper.from_pretrained` reads, tiny."""
-    folder = tmp_path_factory.mktemp("assets")
-    torch.manual_seed(0)
-    pieces = TextTokenizer.train(["Hello there, how are you today?", "It was a dark and stormy night."] * 3, 300)
-    pieces.save(folder / "zipper")
-    text = TowerConfig(pieces.vocab_size, 16, 3, 2, 1, 24, pieces.begin_id, pieces.end_id)
-    speech = TowerConfig(CODES + 2, 16, 3, 2, 1, 24, CODES, CODES + 1)
-    model = ZipperModel(ZipperConfig(text, speech, ZipConfig(1, 1, 2)))
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            if name.endswith("gate"):
-                weight.fill_(GATE)
-    checkpoint.save(model, folder / "zipper")
-    encoder = WhisperEncoder(EncoderConfig(width=16, depth=1, heads=2))
-    quantizer = Quantizer(QuantizerConfig(phones=4, feature_width=16, width=8, levels=LEVELS))
-    SpeechTokenizer(encoder, quantizer).save_pretrained(folder / "speech_tokenizer")
-    acoustic = AcousticConfig(
-        CODES, 2, ("alto", "bass"), 16, 24, token_blocks=1, mel_blocks=1, flow_blocks=1, flow_steps=1
-    )
-    (folder / "detokenizer").mkdir()
-    Detokenizer(AcousticModel(acoustic), HifiGan(HifiGanConfig(channels=16))).save(folder / "detokenizer")
-    return folder
+    return make_model(tmp_path_factory.mktemp("assets"))
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
+from fuzz.tiny import GATE
 
-GATE = 0.5  # of the tiny model's zips: open, or nothing would flow between the towers
+__all__ = ["GATE", "MakeSpeech", "Samples"]
 
 Samples = npt.NDArray[np.float32]
 MakeSpeech = Callable[..., Samples]  # (seconds, rate=16 kHz) -> samples

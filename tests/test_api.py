@@ -301,6 +301,17 @@ def test_what_is_no_voice_is_told(zipper: Zipper, make_speech: MakeSpeech, voice
         zipper.complete((make_speech(1.0), SPEECH_RATE), "speech", voice=voice)
 
 
+def test_samples_of_any_kind_are_right_or_told(zipper: Zipper, make_speech: MakeSpeech) -> None:
+    sound = make_speech(1.0)
+    expected = zipper.transcribe((sound, SPEECH_RATE), beams=1).text
+    for same in (torch.from_numpy(sound.copy()).requires_grad_(), sound.tolist(), sound.astype(np.float64)):
+        assert zipper.transcribe((same, SPEECH_RATE), beams=1).text == expected
+    whole = (sound * 32767).astype(np.int16)
+    for unknown in (whole.tolist(), whole.astype(np.int64), torch.from_numpy(whole.astype(np.int64))):
+        with pytest.raises(AudioError, match=r"^Samples of type int64 have no known full scale.*\.$"):
+            zipper.transcribe((unknown, SPEECH_RATE))
+
+
 def test_wrong_options(zipper: Zipper) -> None:
     with pytest.raises(OptionError, match="alto, bass"):
         zipper.synthesize("Hello.", voice="nobody")

@@ -35,6 +35,7 @@ def later_seed(first: int, count: int) -> int:
 def real(value: Any, name: str, low: float) -> float:
     """A finite number of any type, at least `low`; OptionError for everything else."""
     try:
+        value = value.detach() if hasattr(value, "detach") else value  # a tensor may belong to a graph
         number = math.nan if isinstance(value, str | bytes | bool) else float(value)
     except (TypeError, ValueError, OverflowError, RuntimeError):
         number = math.nan

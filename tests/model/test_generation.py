@@ -303,10 +303,12 @@ def test_beam_steps_come_as_they_settle(model, make_sequence) -> None:
     assert seen[0] < seen[-1] / 2
 
 
-def test_next_to_no_temperature_takes_the_likeliest() -> None:
+def test_extreme_temperatures_take_the_likeliest_or_any() -> None:
     random = torch.Generator().manual_seed(0)
     for temperature in (1e-5, 1e-40, 5e-324):
         assert choose(torch.tensor([-3.0, 7.0, -torch.inf]), SamplingOptions(temperature=temperature), random) == 1
+    hot = SamplingOptions(temperature=1e308)
+    assert {choose(torch.tensor([-3.0, 7.0, -torch.inf]), hot, random) for _ in range(99)} == {0, 1}
 
 
 def test_top_k_and_top_p_keep_the_likeliest() -> None:

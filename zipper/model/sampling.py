@@ -11,7 +11,8 @@ from torch import Tensor
 
 from zipper.errors import OptionError
 
-LOWEST_TEMPERATURE = 1e-6  # below it, single precision would divide by 0; the likeliest token is as good as sure there
+# What is beyond them means the same and would overflow single precision: the likeliest token, or any at all
+LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 1e-4, 1e6
 
 
 @dataclass(frozen=True)
@@ -109,8 +110,8 @@ def choose(logits: Tensor, options: SamplingOptions, random: torch.Generator) ->
     """Draw a token from constrained logits (V,) on the CPU."""
     if options.temperature == 0:
         return int(logits.argmax())
-    colder = max(options.temperature, LOWEST_TEMPERATURE)
-    probabilities = ((logits - logits.max()) / colder).softmax(dim=-1)
+    temperature = min(max(options.temperature, LOWEST_TEMPERATURE), HIGHEST_TEMPERATURE)
+    probabilities = (logits / temperature).softmax(dim=-1)
     if options.top_k:
         least = probabilities.topk(min(options.top_k, probabilities.numel())).values[-1]
         probabilities = probabilities.masked_fill(probabilities < least, 0.0)

@@ -132,14 +132,12 @@ class Guard:
             return _refusal(400, FOREIGN_FILE)
         if self.page is None:
             return None
-        if found := NAMED.search(path):
-            if found[2] not in self.fields:
-                return _refusal(404, NO_ENDPOINT)
-            problem = self._misfit(found[2], data) if found[1] == "call/v2" else ""
-            return _refusal(422, problem) if problem else None
-        index = data.get("fn_index") if isinstance(data, dict) else None
-        if isinstance(index, int) and index not in self.page.fns:
+        named, index = NAMED.search(path), data.get("fn_index") if isinstance(data, dict) else None
+        by_number = isinstance(index, int) and (named is None or named[1] in ("run", "api"))  # as the page itself asks
+        if index not in self.page.fns if by_number else named and named[2] not in self.fields:
             return _refusal(404, NO_ENDPOINT)
+        if named and named[1] == "call/v2" and (problem := self._misfit(named[2], data)):
+            return _refusal(422, problem)
         return None
 
     def _misfit(self, endpoint: str, data: Any) -> str:

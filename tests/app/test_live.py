@@ -2,6 +2,7 @@
 
 import base64
 import re
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -12,8 +13,10 @@ from hypothesis import strategies as st
 from playwright.sync_api import Page, expect
 from support import MakeSpeech
 
+from app import server
 from app.examples import recordings
 from app.live import Agreement, Take, hear
+from app.settings import Settings
 from zipper import Zipper, limits
 from zipper.audio import load_audio
 from zipper.errors import AudioError, LimitError
@@ -239,3 +242,23 @@ def test_live_mode_in_a_browser(url: str, page: Page) -> None:
     expect(page.locator("#transcribe-status")).to_contain_text("real-time factor")
     assert page.locator("#transcribe-text textarea").input_value()
     expect(page.locator("#transcribe-map canvas").first).to_be_visible()
+
+
+def test_an_error_does_not_end_live_mode_in_a_browser(model_folder: Path, page: Page) -> None:
+    """The person is told and speaks on; in the end the whole recording is read, the part that met the error too."""
+    model = Zipper.from_pretrained(model_folder)
+    failing = Failing(Zipper.from_pretrained(model_folder), *[LimitError("One passage took too long.")] * 2)
+    model.transcribe = failing.transcribe  # type: ignore[method-assign]
+    blocks = server.launch(model, Settings())
+    try:
+        page.goto(str(blocks.local_url))
+        page.get_by_role("tab", name="Live").click()
+        live = page.locator("#transcribe-live")
+        live.get_by_role("button", name="Start speaking").click()
+        expect(live.locator(".live-note")).to_contain_text("One passage took too long.")
+        expect(live.get_by_role("button", name="Stop and read it all")).to_be_visible()
+        expect(live.locator(".live-text")).to_have_text(re.compile(r"\S"))  # the third reading went well
+        live.get_by_role("button", name="Stop and read it all").click()
+        expect(page.locator("#transcribe-status")).to_contain_text("real-time factor")
+    finally:
+        blocks.close(verbose=False)

@@ -168,6 +168,14 @@ def test_what_does_not_exist_is_told(http: httpx.Client) -> None:
     assert http.post("/gradio_api/call/sing", json={"data": []}).json() == {"detail": guard.NO_ENDPOINT}
 
 
+def test_what_the_page_asks_without_waiting_is_let_through(http: httpx.Client) -> None:
+    """Buttons that need no model call a function by its number, under a name that stands for any."""
+    functions = http.get("/config").json()["dependencies"]
+    light = next(f["id"] for f in functions if not f["queue"] and not f["inputs"] and f["backend_fn"])
+    answer = http.post("/gradio_api/run/predict", json={"data": [], "fn_index": light, "session_hash": "x"})
+    assert answer.status_code == 200, answer.text
+
+
 def test_a_defect_behind_the_guard_is_a_sentence(caplog: pytest.LogCaptureFixture) -> None:
     async def inner(scope: Any, receive: Any, send: Any) -> None:
         raise KeyError("secret")

@@ -62,6 +62,7 @@ def resolve_gate_scale(scale: GateScale | float | None, points: int) -> GateScal
 
 def _factor(scale: object) -> float:
     """One number for all gates, of any number type."""
+    scale = scale.detach() if isinstance(scale, Tensor) else scale
     try:
         return math.nan if isinstance(scale, str | bytes) else float(scale)  # type: ignore[arg-type]
     except (TypeError, ValueError, RuntimeError):  # RuntimeError: a tensor of several numbers

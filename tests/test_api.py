@@ -152,6 +152,29 @@ def test_wall_clock_limits(
         call(zipper, make_speech(1.0))
 
 
+def test_sound_is_on_the_same_clock(zipper: Zipper, make_speech: MakeSpeech, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A vocoder that takes for ever is left after its first piece."""
+    pieces: list[int] = []
+    monkeypatch.setattr("zipper.clock.time.monotonic", lambda: 1e9 if pieces else 0.0)
+    monkeypatch.setattr(limits, "MAX_REQUEST_SECONDS", 300.0)
+
+    def slow(chunks: Any, voice: str, seed: int) -> Any:
+        list(chunks)
+        for _ in range(5):
+            pieces.append(1)
+            yield np.zeros(10, np.float32)
+
+    monkeypatch.setattr(zipper.detokenizer, "stream", slow)
+    for call in (
+        lambda: zipper.synthesize("Hello there.", keep_unended=True),
+        lambda: zipper.complete((make_speech(1.0), SPEECH_RATE), "speech", max_tokens=9),
+    ):
+        pieces.clear()
+        with pytest.raises(LimitError, match="The request took longer"):
+            call()
+        assert len(pieces) == 1
+
+
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_one_clock_runs_through_a_request(
     zipper: Zipper, make_speech: MakeSpeech, monkeypatch: pytest.MonkeyPatch, call: Call

@@ -32,6 +32,7 @@ from zipper.text.words import KnownWords
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 SENTENCE_PAUSE = 0.2  # s of silence after each sentence
 HALF_CHARACTER = "\ufffd"  # how a character reads while the token of its last byte is missing
+SOUND_TOKENS = 100  # speech tokens, 4 s, handed to the detokenizer at once where nobody listens yet
 CHUNK_TOKENS = 5  # speech tokens, 0.2 s, handed to the detokenizer at once while streaming
 
 Gates = GateScale | float | None
@@ -177,7 +178,8 @@ class Zipper:
                 steps = yield from self._speak(sentence, seed, temperature, gate_scale, clock)
             steps = list(_without_end(steps))
             codes = np.array([step.id for step in steps], np.int64)
-            samples, before = self.detokenizer.decode(codes, voice, seed), sum(map(len, sound))
+            before = sum(map(len, sound))
+            samples = yield from self._sound(codes, voice, seed, clock)
             passages.append(self._spoken_passage(sentence, steps, samples, before, gate_scale))
             sound += [samples, self._pause()]
         rate = self.detokenizer.sample_rate
@@ -425,7 +427,7 @@ class Zipper:
             steps.append(step)
             yield None
         new = [step.id for step in _without_end(steps)]
-        sound = self.detokenizer.decode(np.array([*codes, *new], np.int64), voice, options.seed)
+        sound = yield from self._sound(np.array([*codes, *new], np.int64), voice, options.seed, clock)
         rate = self.detokenizer.sample_rate
         yield Speech((), sound[len(codes) * rate // TOKEN_RATE :], rate, voice, options.seed)
 
@@ -477,6 +479,18 @@ class Zipper:
     def _text(self, steps: Sequence[Step]) -> str:
         """Text of the tokens so far."""
         return readable(self.text_tokenizer.decode([step.id for step in _without_end(steps)]))
+
+    def _sound(
+        self, codes: npt.NDArray[np.int64], voice: str, seed: int, clock: Clock
+    ) -> Generator[None, None, Samples]:
+        """Sound of speech tokens; after each second of it, the clock is looked at and whoever asks may leave."""
+        pieces = [np.zeros(0, np.float32)]
+        chunks = (codes[first : first + SOUND_TOKENS] for first in range(0, len(codes), SOUND_TOKENS))
+        for piece in self.detokenizer.stream(chunks, voice, seed):
+            clock.check()
+            pieces.append(piece)
+            yield None
+        return np.concatenate(pieces)
 
     def _pause(self) -> npt.NDArray[np.float32]:
         return np.zeros(round(SENTENCE_PAUSE * self.detokenizer.sample_rate), np.float32)

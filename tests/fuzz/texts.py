@@ -217,12 +217,12 @@ def main() -> int:
     parser.add_argument("--only", type=int, metavar="NUMBER", help="one of them again")
     options = parser.parse_args()
     numbers = range(options.count) if options.only is None else [options.only]
-    answers, failures, slowest = Counter[str](), 0, 0.0
+    answers, failures, slowest = Counter[str](), 0, (0.0, 0)
     with tempfile.TemporaryDirectory() as name:
         prepare(Path(name))
         for number in numbers:
             answer, problem, seconds = _tried(number, options.seed, Path(name))
-            slowest = max(slowest, seconds)
+            slowest = max(slowest, (seconds, number))
             if problem:
                 failures += 1
                 print(f"number {number} (--seed {options.seed} --only {number}): {problem}", file=sys.stderr)
@@ -231,7 +231,8 @@ def main() -> int:
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     for answer, count in answers.most_common(40):
         print(f"{count:6}  {answer}")
-    print(f"{len(numbers)} attempts, {failures} failures, the slowest {slowest:.1f} s, at most {memory} MB")
+    taken = f"the slowest {slowest[0]:.1f} s (number {slowest[1]}), at most {memory} MB"
+    print(f"{len(numbers)} attempts, {failures} failures, {taken}")
     return 1 if failures or memory > MEMORY_MB else 0
 
 

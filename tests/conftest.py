@@ -1,14 +1,16 @@
-"""A tiny Zipper with random weights in a folder of its own, and sound that changes as speech does."""
+"""A tiny Zipper with random weights in a folder of its own, and speech of any length."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soxr
 from fuzz.tiny import make_model
 from support import MakeSpeech, Samples
 
 from zipper import limits
-from zipper.api import Zipper
+from zipper.api import ASSETS, Zipper
+from zipper.audio import load_audio
 from zipper.rates import SPEECH_RATE
 
 
@@ -32,19 +34,12 @@ def zipper(model_folder: Path) -> Zipper:
 
 @pytest.fixture(scope="session")
 def make_speech() -> MakeSpeech:
-    """Vowels with a moving pitch and pauses between them: float32 (n,) with a peak of 0.5."""
+    """Somebody who reads, from the first word on and over and over: float32 (n,) with a peak of 0.5."""
+    read = load_audio(ASSETS / "examples" / "recordings" / "clear.opus")[SPEECH_RATE // 6 :]
 
     def make(seconds: float, rate: int = SPEECH_RATE) -> Samples:
-        t = np.arange(round(seconds * rate)) / rate
-        pitch = 130 * 2 ** (0.3 * np.sin(2 * np.pi * 0.7 * t))
-        phase = 2 * np.pi * np.cumsum(pitch) / rate
-        formant = 500 + 300 * np.sign(np.sin(2 * np.pi * 2.5 * t)) + 200 * np.sin(2 * np.pi * 1.3 * t)
-        voice = np.zeros(len(t))
-        for k in range(1, 25):
-            first = np.exp(-(((k * pitch - formant) / 250) ** 2))
-            second = 0.3 * np.exp(-(((k * pitch - 2.5 * formant) / 400) ** 2))
-            voice += (first + second) * np.sin(k * phase)
-        sound = voice * (np.sin(2 * np.pi * 0.9 * t) > -0.8)
+        sound = np.resize(read, round(seconds * SPEECH_RATE))
+        sound = sound if rate == SPEECH_RATE else soxr.resample(sound, SPEECH_RATE, rate)[: round(seconds * rate)]
         return (0.5 * sound / np.abs(sound).max()).astype(np.float32)
 
     return make

@@ -17,7 +17,15 @@ from zipper.align.heads import (
     save_heads,
     score_heads,
 )
-from zipper.align.words import decode_pieces, group_words, voiced_tokens, word_times
+from zipper.align.words import (
+    LETTER_SECONDS,
+    PAUSE_SECONDS,
+    WORD_SECONDS,
+    decode_pieces,
+    group_words,
+    voiced_tokens,
+    word_times,
+)
 from zipper.errors import WeightsError
 
 SECONDS = 0.04
@@ -172,17 +180,35 @@ def test_voiced_tokens_follow_the_level() -> None:
 piece = st.sampled_from(["Ġa", "Ġword", "s", ".", "Ġ", "Ã", "©", "ĠÃ", ",", "Ġ42"])
 
 
-@settings(max_examples=80, deadline=None)
-@given(st.lists(piece, min_size=1, max_size=12), st.integers(1, 40), st.integers(0, 99), st.booleans())
-def test_times_rise_inside_the_clip(pieces: list[str], tokens: int, seed: int, trim: bool) -> None:
+@settings(max_examples=150, deadline=None)
+@given(st.lists(piece, min_size=1, max_size=12), st.integers(1, 120), st.integers(0, 99), st.floats(0.02, 1.0))
+def test_every_word_lasts_a_moment_within_speech(pieces: list[str], tokens: int, seed: int, share: float) -> None:
     rng = np.random.default_rng(seed)
     weights = rng.dirichlet(np.full(tokens, 0.3), size=(1, 1, len(pieces)))
-    voiced = rng.random(tokens) < 0.6 if trim else None
+    voiced = np.repeat(rng.random(tokens) < share, 10)[:tokens]
     times = word_times(weights, HEAD, pieces, SECONDS, voiced)
     assert [t.word for t in times] == [w.word for w in group_words(pieces)]
     edges = [edge for t in times for edge in (t.start, t.end)]
     assert edges == sorted(edges)
     assert not edges or (edges[0] >= 0 and edges[-1] <= tokens * SECONDS + 1e-9)
+    sounding = voiced if voiced.any() else np.ones(tokens, bool)
+    for word in times:
+        assert 1e-3 < word.end - word.start < WORD_SECONDS + LETTER_SECONDS * len(word.word) + 0.5
+        first, last = int(word.start / SECONDS + 1e-6), int(np.ceil(word.end / SECONDS - 1e-6)) - 1
+        assert sounding[first] and sounding[last]
+        quiet = "".join("01"[int(not heard)] for heard in sounding[first : last + 1]).split("0")
+        assert max(map(len, quiet)) * SECONDS <= PAUSE_SECONDS + 1e-6
+
+
+def test_a_word_cannot_fill_the_place_of_a_lost_sentence() -> None:
+    """Four seconds for "Yes", then a word as it should be; and a word on both sides of a pause."""
+    weights = planted([100, 10], noise=0.1)[None, None]
+    yes, right = word_times(weights, HEAD, ["ĠYes", "Ġright"], SECONDS, np.ones(110, bool))
+    assert yes.end - yes.start <= WORD_SECONDS + 3 * LETTER_SECONDS + SECONDS
+    assert (round(right.start / SECONDS), round(right.end / SECONDS)) == (100, 110)
+    voiced = np.array([True] * 4 + [False] * 10 + [True] * 12)
+    (word,) = word_times(np.full((1, 1, 1, 26), 1.0), HEAD, ["ĠYes"], SECONDS, voiced)
+    assert (round(word.start / SECONDS), round(word.end / SECONDS)) == (14, 26)
 
 
 def test_word_times_refuse_what_does_not_fit() -> None:

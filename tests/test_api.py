@@ -65,7 +65,7 @@ def test_transcribe(zipper: Zipper, make_speech: MakeSpeech, tmp_path: Path) -> 
     assert all(word.confidence is not None and 0 <= word.confidence <= 1 for word in transcript.words)
     check_times(transcript)
     check_attention(transcript.attention, 2, 2)
-    assert len(transcript.attention.speech_tokens) == 3 * TOKEN_RATE
+    assert 2.5 * TOKEN_RATE < len(transcript.attention.speech_tokens) <= 3 * TOKEN_RATE
     again = zipper.transcribe((sound, SPEECH_RATE))
     assert again.text == transcript.text
 
@@ -101,17 +101,16 @@ def test_recognition_is_held_to_the_words_of_the_model(
 
 
 @pytest.fixture
-def two_windows(zipper: Zipper, make_speech: MakeSpeech, monkeypatch: pytest.MonkeyPatch) -> Transcript:
+def two_windows(zipper: Zipper, make_speech: MakeSpeech) -> Transcript:
     """Two stretches of speech with a pause between, each a window of its own."""
-    monkeypatch.setattr(limits, "MAX_WINDOW_SECONDS", 4.0)
-    monkeypatch.setattr(limits, "MIN_WINDOW_SECONDS", 1.0)
     sound = np.concatenate([make_speech(2.5), np.zeros(2 * SPEECH_RATE, np.float32), make_speech(2.5)])
     return zipper.transcribe((sound, SPEECH_RATE))
 
 
 def test_long_audio_goes_window_by_window(two_windows: Transcript) -> None:
     first, second = two_windows.passages
-    assert 2.5 < first.end == second.start < 4.5 and second.end == two_windows.seconds == 7.0
+    assert first.start == 0 and 2.4 < first.end < 2.9 and 4.1 < second.start < 4.6  # speech and a short margin
+    assert 6.7 < second.end <= two_windows.seconds == 7.0
     assert second.words[0].start >= second.start
     check_times(two_windows)
     check_attention(second.attention, 2, 2)

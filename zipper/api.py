@@ -112,7 +112,7 @@ class Zipper:
         beams = checked.whole(beams, "The number of beams", 1, limits.MAX_BEAMS)
         gate_scale, clock = self._gates(gate_scale, "text"), Clock()
         samples = load_audio(source)
-        spoken = [w for w in windows(samples) if has_speech(samples[w.start : w.stop])]
+        spoken = windows(samples)
         if not spoken:
             raise NoSpeechError("No speech found in the recording.")
         return self._recognise(samples, spoken, beams, gate_scale, clock)
@@ -314,7 +314,7 @@ class Zipper:
             clock.check()
             heard = samples[window.start : window.stop]
             codes = [int(code) for code in self.speech_tokenizer.encode(heard)]
-            until = _voiced_until(heard) if gate_scale is None else 0.0  # unzipped, there is no place to follow
+            until = window.speech_end if gate_scale is None else 0.0  # unzipped, there is no place to follow
             options = decoding.recognition(len(heard) / SPEECH_RATE, beams, until)
             prompt = [self._segment("speech", codes)]
             before = Transcript(tuple(passages), seconds)
@@ -438,8 +438,10 @@ class Zipper:
         pieces = [self.text_tokenizer.piece(step.id) for step in kept]
         probabilities = [step.probability for step in kept]
         start, end = window.start / SPEECH_RATE, window.stop / SPEECH_RATE
-        text = self._text(steps)
-        given = Given(text, pieces, codes, heard, TOKEN_SAMPLES, start, end, probabilities)
+        spoken = window.speech_tokens(TOKEN_SAMPLES)
+        loud = spoken & voiced_tokens(heard, TOKEN_SAMPLES)
+        voiced = loud if loud.any() else spoken
+        given = Given(self._text(steps), pieces, codes, voiced, start, end, probabilities)
         return self._passage(given, kept, "text_from_speech", gate_scale)
 
     def _spoken_passage(
@@ -448,7 +450,8 @@ class Zipper:
         pieces = [self.text_tokenizer.piece(token) for token in self.text_tokenizer.encode(sentence)]
         rate = self.detokenizer.sample_rate
         start, end = before / rate, (before + len(samples)) / rate
-        given = Given(sentence, pieces, [step.id for step in steps], samples, rate // TOKEN_RATE, start, end)
+        voiced = voiced_tokens(samples, rate // TOKEN_RATE)
+        given = Given(sentence, pieces, [step.id for step in steps], voiced, start, end)
         return self._passage(given, steps, "speech_from_text", gate_scale)
 
     def _passage(self, given: Given, steps: Sequence[Step], direction: Direction, gate_scale: Gates) -> Passage:
@@ -508,12 +511,6 @@ def _chunks(steps: Iterator[Step], seen: list[Step]) -> Iterator[npt.NDArray[np.
             waiting = []
     if waiting:
         yield np.array(waiting, np.int64)
-
-
-def _voiced_until(samples: Samples) -> float:
-    """End of the last token that holds sound, seconds."""
-    voiced = np.flatnonzero(voiced_tokens(samples, TOKEN_SAMPLES))
-    return (int(voiced[-1]) + 1) / TOKEN_RATE if len(voiced) else 0.0
 
 
 def _watched(steps: Iterable[Step]) -> Generator[None, None, list[Step]]:

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from zipper.align.heads import AlignmentHead, Direction
-from zipper.align.words import group_words, mean_weights, token_spans, voiced_tokens, word_times
-from zipper.audio import Samples
+from zipper.align.words import group_words, mean_weights, token_spans, word_times
 from zipper.model.config import Modality
 from zipper.model.generate import Step
 from zipper.model.zipper import ZipperModel
@@ -28,15 +27,14 @@ TOKEN_SECONDS = 1 / TOKEN_RATE
 class Given:
     """Everything about a passage but the attention: pieces and ids without begin and end, in order.
 
-    samples, at samples_per_token samples for each speech token, tell sound from silence. probabilities of
-    the text tokens, None where the text was given. start and end: of the passage within the whole, seconds.
+    voiced: which of the codes hold speech. probabilities of the text tokens, None where the text was given.
+    start and end: of the passage within the whole, seconds.
     """
 
     text: str
     pieces: Sequence[str]
     codes: Sequence[int]
-    samples: Samples
-    samples_per_token: int
+    voiced: npt.NDArray[np.bool_]
     start: float
     end: float
     probabilities: Sequence[float] | None = None
@@ -58,8 +56,7 @@ def make_passage(
     heads: the alignment heads of the direction.
     """
     weights = _weights(steps, direction)  # (Z, H, T text, T speech)
-    voiced = voiced_tokens(given.samples, given.samples_per_token)[: len(given.codes)]
-    words = _words(given, word_times(weights, heads, given.pieces, TOKEN_SECONDS, voiced))
+    words = _words(given, word_times(weights, heads, given.pieces, TOKEN_SECONDS, given.voiced[: len(given.codes)]))
     starts, stops = token_spans(mean_weights(weights, heads, len(given.pieces)))
     text_tokens = tuple(
         Token(piece, given.clock(first * TOKEN_SECONDS), given.clock(stop * TOKEN_SECONDS))

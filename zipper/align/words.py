@@ -17,6 +17,9 @@ from zipper.align.heads import AlignmentHead
 
 MEDIAN_WIDTH = 3  # speech tokens, 120 ms at 25 Hz
 QUIET_DB = 40.0  # dB below the loudest token of a recording: no voice
+PAUSE_SECONDS = 0.3  # s of pause that no word contains
+WORD_SECONDS = 0.6  # s that any word may take,
+LETTER_SECONDS = 0.1  # s and this for each letter: half as fast as slow speakers are
 SPACE = "Ġ"  # how byte-level BPE writes a leading space
 
 
@@ -46,19 +49,24 @@ def word_times(
     """When each word is spoken: weights (Z, H, T_text, T_speech) and T_text pieces -> words in order.
 
     `heads` are the alignment heads of the direction the weights come from. `voiced` (T_speech,) marks the
-    tokens that hold sound: words then begin and end there, as pauses belong to none. Times rise, lie inside
-    the recording, and words do not overlap; ValueError when shapes, pieces and heads do not fit.
+    tokens that hold sound: words lie there, as pauses belong to none. Times rise, lie inside the recording, words
+    do not overlap, and each lasts a moment and no longer than it can be said; ValueError when shapes, pieces and
+    heads do not fit.
     """
     words = group_words(pieces)
     if not words or weights.shape[-1] == 0:
         return []
-    starts, stops = token_spans(mean_weights(weights, heads, len(pieces)))
-    spans = [_word_span(word, pieces, starts, stops) for word in words]
+    mean = mean_weights(weights, heads, len(pieces))
+    sounding = np.arange(weights.shape[-1]) if voiced is None or not voiced.any() else np.flatnonzero(voiced)
+    heard = mean[:, sounding]
+    starts, stops = token_spans(heard)
+    spans = _in_order([_word_span(word, pieces, starts, stops) for word in words], len(sounding))
     times = []
-    for index, (word, (start, stop)) in enumerate(zip(words, spans, strict=True)):
-        following = spans[index + 1][0] if index + 1 < len(spans) else weights.shape[-1]
-        start, stop = _trim(start, max(start, min(stop, following)), voiced)
-        times.append(WordTime(word.word, start * seconds_per_token, stop * seconds_per_token))
+    for word, (start, stop) in zip(words, spans, strict=True):
+        weight = heard[word.first : word.stop].max(axis=0)
+        start, stop = _sayable(start, stop, len(word.word), sounding, weight, seconds_per_token)
+        times.append(WordTime(word.word, _place(start, sounding) * seconds_per_token,
+                              (_place(stop, sounding, end=True)) * seconds_per_token))  # fmt: skip
     return times
 
 
@@ -125,10 +133,45 @@ def _word_span(
     return int(starts[used[0]]), int(stops[used[-1]])
 
 
-def _trim(start: int, stop: int, voiced: np.ndarray | None) -> tuple[int, int]:
-    """Shrink a span to its voiced tokens, if it has any."""
-    inside = np.flatnonzero(voiced[start:stop]) if voiced is not None else np.empty(0, np.int64)
-    return (start + int(inside[0]), start + int(inside[-1]) + 1) if len(inside) else (start, stop)
+def _in_order(spans: Sequence[tuple[int, int]], count: int) -> list[tuple[float, float]]:
+    """The same spans of `count` tokens without overlap, and none empty: where words outnumber the tokens, they share."""
+    least = min(1.0, count / len(spans))
+    starts: list[float] = []
+    for index, (start, _) in enumerate(spans):
+        low = starts[-1] + least if starts else 0.0
+        starts.append(min(max(float(start), low), count - (len(spans) - index) * least))
+    limits = [*starts[1:], float(count)]
+    return [
+        (start, min(max(float(stop), start + least), limit))
+        for start, (_, stop), limit in zip(starts, spans, limits, strict=True)
+    ]
+
+
+def _sayable(
+    start: float, stop: float, letters: int, sounding: np.ndarray, weight: np.ndarray, seconds_per_token: float
+) -> tuple[float, float]:
+    """The part of a span of sounding tokens that one word can take: without a pause, and not too long.
+
+    sounding: places of the sounding tokens in the recording. weight: how much the word belongs to each of them.
+    """
+    first, last = int(start), int(np.ceil(stop))
+    gaps = np.flatnonzero(np.diff(sounding[first:last]) * seconds_per_token > PAUSE_SECONDS) + first + 1
+    edges = [first, *gaps.tolist(), last]
+    most = max(1, round((WORD_SECONDS + LETTER_SECONDS * letters) / seconds_per_token))
+    parts = [
+        (place, min(place + most, stop_at))
+        for first_at, stop_at in itertools.pairwise(edges)
+        for place in range(first_at, max(first_at, stop_at - most) + 1)
+    ]
+    total = np.concatenate([[0.0], np.cumsum(np.maximum(weight, 0.0))])
+    low, high = max(parts, key=lambda part: (total[part[1]] - total[part[0]], part[1] - part[0]))
+    return max(start, float(low)), min(stop, float(high))
+
+
+def _place(position: float, sounding: np.ndarray, end: bool = False) -> float:
+    """Where a position among the sounding tokens lies in the recording, in tokens; an end after the last it holds."""
+    token = int(np.ceil(position)) - 1 if end else int(position)
+    return float(sounding[token] + position - token)
 
 
 @functools.cache

@@ -18,6 +18,7 @@ from zipper.evaluation.asr import evaluate_recognizers, zipper_recognizer
 from zipper.evaluation.language import evaluate_language, read_lines
 from zipper.evaluation.manifest import read_recordings
 from zipper.evaluation.peers import Recognizer, hibari_voice, load_mos, load_recognizer
+from zipper.evaluation.silence import PAIRS, PAUSES, evaluate_pauses
 from zipper.evaluation.tts import (
     Spoken,
     SynthesisResult,
@@ -32,6 +33,7 @@ from zipper.evaluation.tts import (
 from zipper.model.checkpoint import load_tower
 
 HIBARI = "hibari"
+MAX_PAUSE = 120.0  # s, so that a pair stays within the longest recording
 Report = dict[str, Any]
 
 
@@ -57,6 +59,8 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     asr = _command(commands, "asr", run_asr, "MANIFEST", "word error rate of recognition")
     _folders(asr, "--peer", "Whisper model folders that transcribe the same recordings")
+    silence = _command(commands, "silence", run_silence, "MANIFEST", "what pauses between two recordings do to them")
+    silence.add_argument("--pauses", type=float, nargs="+", default=PAUSES, metavar="S", help="in seconds")
     tts = _command(commands, "tts", run_tts, "SENTENCES", "what judges understand of synthesised sentences")
     tts.add_argument(
         "--peer", default=None, help="'hibari', or a folder with one recording a sentence, by name"
@@ -90,6 +94,19 @@ def run_asr(args: argparse.Namespace) -> Report:
     print(report.table([result.row() for result in results]))
     for result in results:
         print("\n" + report.worst(result.name, result.rates.worst))
+    return {"results": [asdict(result) for result in results]}
+
+
+def run_silence(args: argparse.Namespace) -> Report:
+    """Pairs of recordings with room noise before, between and behind them; --limit counts recordings, not pairs."""
+    if any(not 0 < pause <= MAX_PAUSE for pause in args.pauses):
+        raise ZipperError(f"--pauses must be over 0 and at most {MAX_PAUSE:g} seconds.")
+    recordings = read_recordings(args.input, args.limit or 2 * PAIRS)
+    results = evaluate_pauses(load_zipper(args), recordings, args.pauses)
+    print(report.table([result.row() for result in results]))
+    for result in results:
+        print("\n" + report.worst(f"pauses of {result.pause:g} s" if result.pause else "the recordings alone",
+                                  result.rates.worst))  # fmt: skip
     return {"results": [asdict(result) for result in results]}
 
 

@@ -30,9 +30,14 @@ class Endpoints:
         self.model = model
 
     def transcribe(self, recording: str | None, beams: int = decoding.BEAMS, gates: float = 1.0) -> dict[str, Any]:
-        """Read a recording: its text, and each word with start and end in seconds and a confidence from 0 to 1."""
+        """Read a recording: its text, and each word with start and end in seconds and a confidence from 0 to 1.
+
+        complete: false if words may be missing. confidence: the mean of the words; doubtful: true if it is so low that
+        this may be another language than English.
+        """
         result = self._read(_given(recording), beams=beams, gate_scale=gates)
-        return {**json.loads(export(result, "json")), "complete": result.complete}
+        found: dict[str, Any] = json.loads(export(result, "json"))
+        return found
 
     def synthesize(
         self, text: str, voice: str | None = None, seed: int = 0, temperature: float = decoding.SPEECH_TEMPERATURE,

@@ -106,16 +106,15 @@ def result_view(model: Zipper, shown: Shown, wav: str | None = None) -> View:
 
 
 def summary(shown: Shown) -> str:
-    """One or two sentences on a result: how long it took, and whether its end may be missing."""
+    """A few sentences on a result: how long it took, whether words may be missing, and whether to doubt them."""
     seconds, taken = shown.result.seconds, shown.seconds_taken
     words = len(shown.result.words)
     told = (
         f"{words} word{'' if words == 1 else 's'} in {seconds:.1f} s of sound, read in {taken:.2f} s: "
         f"real-time factor {taken / seconds:.2f}."
     )
-    if not shown.result.complete:
-        told += " The model stopped before the end of a passage, so words may be missing there."
-    return told
+    warnings = shown.result.warnings if isinstance(shown.result, Transcript) else ()
+    return " ".join([told, *warnings])
 
 
 def cleared(text: str) -> View:

@@ -323,9 +323,11 @@ class Zipper:
                 steps.append(step)
                 text = f"{before.text} {self._text(steps)}".strip().rstrip(HALF_CHARACTER)
                 yield TranscriptPart(text, before.words, window.start / SPEECH_RATE, seconds)
-            complete = complete and _ended(steps)
+            understood = _ended(steps) and bool(self._text(steps))
             if self._text(steps):
                 passages.append(self._heard_passage(steps, codes, heard, window, gate_scale))
+                understood = understood and passages[-1].unheard <= decoding.UNHEARD_SECONDS
+            complete = complete and understood
         if not passages:
             raise NoSpeechError("No speech found in the recording.")
         whole = Transcript(tuple(passages), seconds, complete)

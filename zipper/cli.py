@@ -231,8 +231,8 @@ def _transcribe_one(model: "Zipper", samples: "Samples", target: Target, options
     chosen = {} if options.beams is None else {"beams": options.beams}
     transcript = model.transcribe((samples, SPEECH_RATE), **chosen)
     terminal.write(export(transcript, target.format), target.path)
-    if not transcript.complete:
-        terminal.tell("part of the recording was not understood to its end; words may be missing.")
+    for warning in transcript.warnings:
+        terminal.tell(warning)
 
 
 def _targets(recordings: Sequence[str], output: str | None, file_format: str) -> dict[str, Target]:

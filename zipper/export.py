@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from zipper.errors import OptionError
-from zipper.results import Word
+from zipper.results import Transcript, Word
 from zipper.subtitles import Cue, cues
 
 
@@ -65,7 +65,11 @@ def _json(spoken: Spoken) -> str:
         if word.confidence is not None:
             entry["confidence"] = round(word.confidence, 4)
         words.append(entry)
-    whole = {"text": spoken.text, "seconds": round(spoken.seconds, 3), "words": words}
+    whole: dict[str, object] = {"text": spoken.text, "seconds": round(spoken.seconds, 3), "words": words}
+    if isinstance(spoken, Transcript):
+        known = spoken.confidence
+        whole["confidence"] = None if known is None else round(known, 4)
+        whole |= {"doubtful": spoken.doubtful, "complete": spoken.complete}
     return json.dumps(whole, ensure_ascii=False, indent=2) + "\n"
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from zipper.align.heads import AlignmentHead, Direction
-from zipper.align.words import group_words, mean_weights, token_spans, word_times
+from zipper.align.words import group_words, mean_weights, token_spans, unheard_seconds, word_times
 from zipper.model.config import Modality
 from zipper.model.generate import Step
 from zipper.model.zipper import ZipperModel
@@ -56,7 +56,8 @@ def make_passage(
     heads: the alignment heads of the direction.
     """
     weights = _weights(steps, direction)  # (Z, H, T text, T speech)
-    words = _words(given, word_times(weights, heads, given.pieces, TOKEN_SECONDS, given.voiced[: len(given.codes)]))
+    voiced = given.voiced[: len(given.codes)]
+    times = word_times(weights, heads, given.pieces, TOKEN_SECONDS, voiced)
     starts, stops = token_spans(mean_weights(weights, heads, len(given.pieces)))
     text_tokens = tuple(
         Token(piece, given.clock(first * TOKEN_SECONDS), given.clock(stop * TOKEN_SECONDS))
@@ -67,7 +68,8 @@ def make_passage(
         for index, code in enumerate(given.codes)
     )
     attention = Attention(direction, weights.astype(np.float16), gates, text_tokens, speech_tokens)
-    return Passage(given.text, words, attention, given.start, given.end)
+    unheard = unheard_seconds(times, voiced, TOKEN_SECONDS)
+    return Passage(given.text, _words(given, times), attention, given.start, given.end, unheard)
 
 
 def alignment_heads(

@@ -70,6 +70,16 @@ def word_times(
     return times
 
 
+def unheard_seconds(times: Sequence[WordTime], voiced: np.ndarray, seconds_per_token: float) -> float:
+    """The longest stretch of voiced tokens (T_speech,) that belongs to no word, pauses within it not counted."""
+    heard = np.zeros(len(voiced), np.bool_)
+    for word in times:
+        heard[round(word.start / seconds_per_token) : round(word.end / seconds_per_token)] = True
+    edges = np.flatnonzero(heard[voiced])  # among the voiced tokens, those that belong to a word
+    gaps = np.diff(np.concatenate([[-1], edges, [int(voiced.sum())]])) - 1
+    return float(gaps.max()) * seconds_per_token
+
+
 def mean_weights(weights: np.ndarray, heads: Sequence[AlignmentHead], text_tokens: int) -> np.ndarray:
     """Mean of the chosen heads, each standardised over the text, then smoothed over time: (T_text, T_speech).
 
@@ -134,7 +144,7 @@ def _word_span(
 
 
 def _in_order(spans: Sequence[tuple[int, int]], count: int) -> list[tuple[float, float]]:
-    """The same spans of `count` tokens without overlap, and none empty: where words outnumber the tokens, they share."""
+    """The same spans of `count` tokens without overlap, and none empty: more words than tokens share them."""
     least = min(1.0, count / len(spans))
     starts: list[float] = []
     for index, (start, _) in enumerate(spans):

@@ -57,29 +57,29 @@ def old_bell(seconds: float) -> Samples:
     """A telephone's bell, struck twenty times a second for 1.5 s of every 3."""
     t = _times(seconds)
     strike = np.exp(-(t % 0.05) * 30)
-    return _finish(sum(_tone(np.full(len(t), 900.0 * p)) / p for p in BELL_PARTIALS) * strike * (t % 3 < 1.5))
+    struck = np.sum([np.sin(2 * np.pi * 900 * p * t) / p for p in BELL_PARTIALS], axis=0)
+    return _finish(struck * strike * (t % 3 < 1.5))
 
 
 def knocks(seconds: float) -> Samples:
     """Three knocks on a door every two seconds: damped low resonances and a click."""
     t = _times(seconds)
     since = np.where(t % 2 < 0.75, t % 0.25, 1.0)
-    noise = np.random.default_rng(0).standard_normal(len(t))
-    body = sum(np.sin(2 * np.pi * f * since) * np.exp(-since * d) for f, d in ((140, 30), (310, 45), (620, 70)))
-    return _finish(body + 0.5 * noise * np.exp(-since * 200))
+    resonances = [np.sin(2 * np.pi * f * since) * np.exp(-since * d) for f, d in ((140, 30), (310, 45), (620, 70))]
+    return _finish(np.sum(resonances, axis=0) + 0.5 * _noise(len(t)) * np.exp(-since * 200))
 
 
 def siren(seconds: float) -> Samples:
     """A wail between 600 and 1,400 Hz with its overtones."""
     t = _times(seconds)
     pitch = 1000 + 400 * np.sin(2 * np.pi * t / 2.5)
-    return _finish(sum(_tone(k * pitch) / k for k in (1, 2, 3)))
+    return _finish(_voice(pitch, 3))
 
 
 def two_tone_siren(seconds: float) -> Samples:
     """435 and 580 Hz in turn, with overtones, as European ambulances have it."""
     pitch = np.where(_times(seconds) % 1.4 < 0.7, 435.0, 580.0)
-    return _finish(sum(_tone(k * pitch) / k for k in range(1, 8)))
+    return _finish(_voice(pitch, 7))
 
 
 def birds(seconds: float) -> Samples:
@@ -95,7 +95,7 @@ def melody(seconds: float) -> Samples:
     t = _times(seconds)
     since = t % (1 / 3)
     pitch = 262.0 * 2 ** (_steps(t * 3) / 12)
-    return _finish(sum(_tone(k * pitch) / k**1.5 for k in range(1, 9)) * np.exp(-since * 6))
+    return _finish(_voice(pitch, 8, 1.5) * np.exp(-since * 6))
 
 
 def flute(seconds: float) -> Samples:
@@ -103,15 +103,15 @@ def flute(seconds: float) -> Samples:
     t = _times(seconds)
     pitch = 440.0 * 2 ** (_steps(t * 2) / 12) * (1 + 0.012 * np.sin(2 * np.pi * 5.5 * t))
     envelope = np.minimum(1.0, (t % 0.5) * 12) * (1 + 0.2 * np.sin(2 * np.pi * 5.5 * t))
-    return _finish(sum(_tone(k * pitch) / k**2 for k in range(1, 6)) * envelope)
+    return _finish(_voice(pitch, 5, 2.0) * envelope)
 
 
 def chords(seconds: float) -> Samples:
     """Chords over a bass and a drum: a band without a singer."""
     t = _times(seconds)
     root = 131.0 * 2 ** (_steps(t, (0, 5, 7, 9)) / 12)
-    played = sum(_tone(k * root * 2 ** (n / 12)) / k for n in (0, 4, 7, 12) for k in range(1, 7))
-    drum = np.random.default_rng(0).standard_normal(len(t)) * np.exp(-(t % 0.5) * 40) * 3
+    played = np.sum([_voice(root * 2 ** (n / 12), 6) for n in (0, 4, 7, 12)], axis=0)
+    drum = _noise(len(t)) * np.exp(-(t % 0.5) * 40) * 3
     return _finish(played * np.exp(-(t % 0.5) * 2) + drum)
 
 
@@ -127,7 +127,7 @@ def typing(seconds: float) -> Samples:
 def hum(seconds: float) -> Samples:
     """The mains, 50 Hz and its overtones."""
     t = _times(seconds)
-    return _finish(sum(np.sin(2 * np.pi * 50 * k * t) / k for k in range(1, 20)))
+    return _finish(_voice(np.full(len(t), 50.0), 19))
 
 
 def beeps(seconds: float) -> Samples:
@@ -146,7 +146,7 @@ def engine(seconds: float) -> Samples:
     """A motor that speeds up and slows down: pulses of 60 to 140 Hz."""
     t = _times(seconds)
     pitch = 100 + 40 * np.sin(2 * np.pi * t / 4)
-    return _finish(sum(_tone(k * pitch) / k for k in range(1, 30)) + 0.5 * _noise(len(t)))
+    return _finish(_voice(pitch, 29) + 0.5 * _noise(len(t)))
 
 
 def babble(voices: Sequence[Samples], seconds: float, level: float = -30.0) -> Samples:
@@ -189,6 +189,11 @@ def _times(seconds: float) -> Array:
 def _tone(frequency: Array) -> Array:
     """A sine of a frequency in Hz that may change with every sample."""
     return np.asarray(np.sin(2 * np.pi * np.cumsum(frequency) / SPEECH_RATE))
+
+
+def _voice(pitch: Array, count: int, fall: float = 1.0) -> Array:
+    """A tone of a pitch in Hz with its overtones up to number `count`, number k weaker by k ** fall."""
+    return np.asarray(np.sum([_tone(k * pitch) / k**fall for k in range(1, count + 1)], axis=0))
 
 
 def _steps(place: Array, scale: Sequence[int] = SCALE) -> Array:

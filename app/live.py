@@ -25,6 +25,7 @@ from zipper.rates import SPEECH_RATE
 from zipper.results import Word
 
 TRIM_SECONDS = 6.0  # s of window from which sound with final words leaves it
+QUIET_SECONDS = 1.0  # s at the end of a window without speech that stay, as a word may have begun there
 KEEP_SECONDS = 2.0  # s at the end of a full window that stay although nothing in it is final
 OVERLAP_SECONDS = 0.1  # s by which word times may be off
 LATE_SECONDS = 10.0  # s beyond the most that a page may send before its own clock stops it
@@ -141,8 +142,12 @@ class Take:
         while len(self.window) > size:
             self.words.add(self._words(model, self.window[:size]))
             self._drop_full(size)
-        self.words.add(self._words(model, self.window))
-        self._drop_settled()
+        words = self._words(model, self.window)
+        self.words.add(words)
+        if words:
+            self._drop_settled()
+        else:  # whoever waits before they speak is not read again and again
+            self._drop(self.window_start + len(self.window) / SPEECH_RATE - QUIET_SECONDS)
 
     def finish(self) -> None:
         """There is no more sound: every word is final."""

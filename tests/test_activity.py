@@ -1,7 +1,6 @@
 """Speech is told from everything else, and what the model hears is speech with a short margin."""
 
 import sys
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from zipper.api import ASSETS
 from zipper.audio import Samples, load_audio
 from zipper.evaluation.signals import SIGNALS, chords, colored, room_noise
 from zipper.rates import SPEECH_RATE
+from zipper.speech import detector
 
 RECORDINGS = sorted((ASSETS / "examples" / "recordings").glob("*.opus"))
 CLICK = np.eye(1, 4 * SPEECH_RATE, 5000)[0].astype(np.float32)
@@ -90,7 +90,7 @@ def test_windows_are_short_apart_and_keep_all_speech(parts: list[tuple[int, int]
     assert all(w.stop - w.start <= limits.MAX_WINDOW_SECONDS * SPEECH_RATE for w in found)
     assert all(w.start <= s.start < s.stop <= w.stop for w in found for s in w.speech)
     heard = [span for window in found for span in window.speech]
-    likely = np.repeat(activity.speech_probabilities(sound) > 0.8, activity.FRAME)[: len(sound)]
+    likely = np.repeat(activity.speech_probabilities(sound) > 0.8, detector.FRAME)[: len(sound)]
     for span in heard:
         likely[span.start : span.stop] = False
     assert seconds(int(likely.sum())) <= 0.15 * len(parts)  # a stretch of less than a tenth of a second
@@ -102,17 +102,12 @@ def test_tokens_that_hold_speech() -> None:
     assert window.speech_end == pytest.approx(2560 / SPEECH_RATE)
 
 
-def test_threads_share_the_detector(make_speech: MakeSpeech) -> None:
-    """It keeps a state between frames, which two recordings at once would mix up."""
-    sounds = [np.concatenate([room_noise(k + 0.5), make_speech(3.0), room_noise(2.0)]) for k in range(4)]
-    expected = [windows(sound) for sound in sounds]
-    found: dict[int, list[Window]] = {}
-    threads = [threading.Thread(target=lambda k=k: found.update({k: windows(sounds[k])})) for k in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert [found[k] for k in range(4)] == expected
+def test_the_detector_is_the_one_of_the_package() -> None:
+    """The same network on many frames at once gives what the package gives frame by frame."""
+    sound = np.tile(load_audio(ASSETS / "examples" / "recordings" / "reader.opus"), 3)[: 20 * SPEECH_RATE + 77]
+    with torch.inference_mode():
+        expected = detector.package().load_silero_vad().audio_forward(torch.from_numpy(sound)[None], SPEECH_RATE)
+    np.testing.assert_allclose(detector.speech_probabilities(sound), expected[0].numpy(), atol=1e-4)
 
 
 def test_the_detector_leaves_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,9 +115,9 @@ def test_the_detector_leaves_the_number_of_threads(monkeypatch: pytest.MonkeyPat
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(3)
-        activity._package.cache_clear()
+        detector.package.cache_clear()
         for name in [name for name in sys.modules if name.partition(".")[0] == "silero_vad"]:
             monkeypatch.delitem(sys.modules, name)
-        assert has_speech(load_audio(RECORDINGS[0])) and torch.get_num_threads() == 3
+        assert detector.package() and torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)

@@ -21,8 +21,10 @@ from zipper.align.words import (
     LETTER_SECONDS,
     PAUSE_SECONDS,
     WORD_SECONDS,
+    WordTime,
     decode_pieces,
     group_words,
+    unheard_seconds,
     voiced_tokens,
     word_times,
 )
@@ -169,6 +171,15 @@ def test_pauses_belong_to_no_word() -> None:
     voiced = np.array([False] * 2 + [True] * 3 + [False] * 3 + [True] * 4 + [False] * 4)
     times = word_times(weights, HEAD, ["ĠIn", "Ġout"], SECONDS, voiced)
     assert [(round(t.start / SECONDS), round(t.end / SECONDS)) for t in times] == [(2, 5), (8, 12)]
+
+
+def test_speech_without_a_word_is_noticed() -> None:
+    voiced = np.array([True] * 10 + [False] * 5 + [True] * 35)
+    words = [WordTime("In", 0.0, 0.2), WordTime("out", 1.2, 1.6)]
+    assert unheard_seconds(words, voiced, SECONDS) == pytest.approx((5 + 15) * SECONDS)  # the pause does not count
+    assert unheard_seconds(words[:1], voiced, SECONDS) == pytest.approx(40 * SECONDS)
+    assert unheard_seconds([WordTime("All", 0.0, 2.0)], voiced, SECONDS) == 0.0
+    assert unheard_seconds([], np.zeros(4, bool), SECONDS) == 0.0
 
 
 def test_voiced_tokens_follow_the_level() -> None:

@@ -1,24 +1,21 @@
 """Where in a recording somebody speaks, and the windows of it that the model hears.
 
-Speech is found by Silero VAD (https://github.com/snakers4/silero-vad, MIT), whose weights come with its package.
+Speech is found by Silero VAD, see :mod:`zipper.speech.detector`.
 `zipper evaluate detection` compares it with what the signal alone tells, see :mod:`zipper.evaluation.detection`.
 A window holds speech with a short margin and no long pause, as the recordings did that the model learnt from.
 """
 
-import functools
-import threading
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from zipper import limits
 from zipper.audio import Samples
 from zipper.rates import SPEECH_RATE
-
-FRAME = 512  # samples, 32 ms: what the detector judges at a time
+from zipper.speech import detector
+from zipper.speech.detector import FRAME
 
 # The detector misses quiet speech, so it hears every recording at the same level.
 LEVEL = -20.0  # dB full scale of the loudest half second
@@ -39,8 +36,6 @@ PAUSE_SECONDS = 1.5  # s of pause that end a window; the model learnt from recor
 PAUSE_SMOOTHING = 0.2  # s, the shortest pause between phrases
 LATE_CUT_BONUS = 0.3  # dB per second by which a later cut is preferred
 LAST_WINDOW_SECONDS = 1.0  # s, no shorter rest is left after a cut
-
-_lock = threading.Lock()  # the detector keeps its state between frames
 
 
 class Span(NamedTuple):
@@ -91,9 +86,7 @@ def speech_probabilities(samples: Samples) -> npt.NDArray[np.float32]:
     gain = _gain(samples)
     if gain is None:
         return np.zeros(-(-len(samples) // FRAME), np.float32)
-    with _lock, torch.inference_mode():
-        heard = torch.from_numpy(samples * np.float32(gain))
-        return np.asarray(_detector().audio_forward(heard[None], SPEECH_RATE)[0].numpy())
+    return detector.speech_probabilities(samples * np.float32(gain))
 
 
 def _gain(samples: Samples) -> float | None:
@@ -108,7 +101,7 @@ def _gain(samples: Samples) -> float | None:
 
 def _spans(probabilities: npt.NDArray[np.float32], total: int) -> list[Span]:
     """Stretches of speech that the detector's probabilities tell of, in `total` samples."""
-    found = _package().get_speech_timestamps_from_probs(
+    found = detector.package().get_speech_timestamps_from_probs(
         probabilities.tolist(), sampling_rate=SPEECH_RATE, threshold=LIKELY, audio_length_samples=total,
         min_speech_duration_ms=1000 * SHORTEST_SECONDS, min_silence_duration_ms=1000 * BREAK_SECONDS,
         speech_pad_ms=1000 * EDGE_SECONDS,
@@ -163,19 +156,3 @@ def _quietest(samples: Samples, low: int, high: int) -> int:
     seconds = np.arange(len(smooth)) * hop / SPEECH_RATE
     best = int(np.argmin(10 * np.log10(smooth + 1e-10) - LATE_CUT_BONUS * seconds))
     return low + (best + wide // 2) * hop
-
-
-@functools.cache
-def _package() -> Any:
-    """The package of the detector; importing it sets torch to one thread, which is undone."""
-    threads = torch.get_num_threads()
-    import silero_vad
-
-    torch.set_num_threads(threads)
-    return silero_vad
-
-
-@functools.cache
-def _detector() -> Any:
-    """The detector, 2 MB; only to be used while the lock is held."""
-    return _package().load_silero_vad()

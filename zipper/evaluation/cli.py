@@ -15,6 +15,8 @@ from zipper.errors import ZipperError
 from zipper.evaluation import report
 from zipper.evaluation.alignment import choose, evaluate_forced, evaluate_recognition
 from zipper.evaluation.asr import evaluate_recognizers, zipper_recognizer
+from zipper.evaluation.detection import evaluate_detection
+from zipper.evaluation.doubt import evaluate_doubt
 from zipper.evaluation.language import evaluate_language, read_lines
 from zipper.evaluation.manifest import read_recordings
 from zipper.evaluation.peers import Recognizer, hibari_voice, load_mos, load_recognizer
@@ -61,6 +63,9 @@ def build_parser() -> argparse.ArgumentParser:
     _folders(asr, "--peer", "Whisper model folders that transcribe the same recordings")
     silence = _command(commands, "silence", run_silence, "MANIFEST", "what pauses between two recordings do to them")
     silence.add_argument("--pauses", type=float, nargs="+", default=PAUSES, metavar="S", help="in seconds")
+    detection = _command(commands, "detection", run_detection, "MANIFEST", "speech told from noise, beside the signal")
+    detection.add_argument("--noise", type=Path, metavar="MANIFEST", help="recordings without speech")
+    _command(commands, "doubt", run_doubt, "MANIFEST", "how sure the model is of English and of other languages")
     tts = _command(commands, "tts", run_tts, "SENTENCES", "what judges understand of synthesised sentences")
     tts.add_argument(
         "--peer", default=None, help="'hibari', or a folder with one recording a sentence, by name"
@@ -107,6 +112,24 @@ def run_silence(args: argparse.Namespace) -> Report:
     for result in results:
         print("\n" + report.worst(f"pauses of {result.pause:g} s" if result.pause else "the recordings alone",
                                   result.rates.worst))  # fmt: skip
+    return {"results": [asdict(result) for result in results]}
+
+
+def run_detection(args: argparse.Namespace) -> Report:
+    """Speech alone, quiet and over noise, and sounds that are no speech, by both detectors."""
+    noises = read_recordings(args.noise) if args.noise else []
+    results = evaluate_detection(read_recordings(args.input, args.limit), noises)
+    print(report.table([result.row() for result in results]))
+    for result in results:
+        if result.wrong:
+            print(f"\nWrong by zipper, {result.kind}: {', '.join(result.wrong)}")
+    return {"results": [asdict(result) for result in results]}
+
+
+def run_doubt(args: argparse.Namespace) -> Report:
+    """Mean confidence of English recordings and of other languages, and how many fall under which threshold."""
+    results = evaluate_doubt(load_zipper(args), read_recordings(args.input, args.limit))
+    print(report.table([result.row() for result in results]))
     return {"results": [asdict(result) for result in results]}
 
 

@@ -26,11 +26,12 @@ from zipper.model.zips import GateScale, resolve_gate_scale
 from zipper.passages import Given, alignment_heads, gates_into, make_passage, readable
 from zipper.rates import SPEECH_RATE, TOKEN_RATE, TOKEN_SAMPLES
 from zipper.results import Passage, Speech, SpeechPart, Transcript, TranscriptPart
-from zipper.text.normalize import normalize, sentences
+from zipper.speech.tail import without_tail
+from zipper.text.cutting import Part, cut
+from zipper.text.normalize import normalize
 from zipper.text.words import KnownWords
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
-SENTENCE_PAUSE = 0.2  # s of silence after each sentence
 HALF_CHARACTER = "\ufffd"  # how a character reads while the token of its last byte is missing
 SOUND_TOKENS = 100  # speech tokens, 4 s, handed to the detokenizer at once where nobody listens yet
 CHUNK_TOKENS = 5  # speech tokens, 0.2 s, handed to the detokenizer at once while streaming
@@ -155,11 +156,11 @@ class Zipper:
         """
         written, voice, seed, temperature = self._request(text, voice, seed, temperature)
         gates = self._gates(gate_scale, "speech")
-        return self._synthesize(sentences(written), voice, seed, temperature, gates, keep_unended, Clock())
+        return self._synthesize(cut(written), voice, seed, temperature, gates, keep_unended, Clock())
 
     def _synthesize(
         self,
-        texts: Sequence[str],
+        parts: Sequence[Part],
         voice: str,
         seed: int,
         temperature: float,
@@ -170,7 +171,8 @@ class Zipper:
         passages: list[Passage] = []
         sound: list[Samples] = []
         complete = True
-        for sentence in texts:
+        for part in parts:
+            sentence = part.text
             if keep_unended:
                 steps = yield from _watched(self._speech_steps(sentence, seed, temperature, gate_scale, clock))
                 complete = _ended(steps) and complete
@@ -179,9 +181,10 @@ class Zipper:
             steps = list(_without_end(steps))
             codes = np.array([step.id for step in steps], np.int64)
             before = sum(map(len, sound))
-            samples = yield from self._sound(codes, voice, seed, clock)
+            whole = yield from self._sound(codes, voice, seed, clock)
+            samples = np.concatenate(list(without_tail([whole], self.detokenizer.sample_rate)))
             passages.append(self._spoken_passage(sentence, steps, samples, before, gate_scale))
-            sound += [samples, self._pause()]
+            sound += [samples, self._silence(part.pause)]
         rate = self.detokenizer.sample_rate
         yield Speech(tuple(passages), np.concatenate(sound), rate, voice, seed, complete)
 
@@ -202,7 +205,7 @@ class Zipper:
         """
         written, voice, seed, temperature = self._request(text, voice, seed, temperature)
         gates = self._gates(gate_scale, "speech")
-        return self._speak_stream(sentences(written), voice, seed, temperature, gates, keep_unended, Clock())
+        return self._speak_stream(cut(written), voice, seed, temperature, gates, keep_unended, Clock())
 
     @overload
     def complete(
@@ -346,7 +349,7 @@ class Zipper:
 
     def _speak_stream(
         self,
-        passages: Sequence[str],
+        parts: Sequence[Part],
         voice: str,
         seed: int,
         temperature: float,
@@ -357,11 +360,12 @@ class Zipper:
         rate, complete = self.detokenizer.sample_rate, True
         done: list[Passage] = []
         sound: list[Samples] = []
-        for sentence in passages:
+        for part in parts:
+            sentence = part.text
             steps: list[Step] = []
             before, first = sum(map(len, sound)), len(sound)
             chunks = _chunks(self._speech_steps(sentence, seed, temperature, gate_scale, clock), steps)
-            for samples in self.detokenizer.stream(chunks, voice, seed):
+            for samples in without_tail(self.detokenizer.stream(chunks, voice, seed), rate):
                 sound.append(samples)
                 yield SpeechPart(samples, rate)
             ended = _ended(steps)
@@ -370,8 +374,8 @@ class Zipper:
             complete = complete and ended
             spoken = np.concatenate(sound[first:])
             done.append(self._spoken_passage(sentence, _without_end(steps), spoken, before, gate_scale))
-            sound.append(self._pause())
-            if len(done) < len(passages):
+            sound.append(self._silence(part.pause))
+            if len(done) < len(parts):
                 yield SpeechPart(sound[-1], rate)
         whole = Speech(tuple(done), np.concatenate(sound), rate, voice, seed, complete)
         yield SpeechPart(sound[-1], rate, whole)
@@ -497,8 +501,8 @@ class Zipper:
             yield None
         return np.concatenate(pieces)
 
-    def _pause(self) -> npt.NDArray[np.float32]:
-        return np.zeros(round(SENTENCE_PAUSE * self.detokenizer.sample_rate), np.float32)
+    def _silence(self, seconds: float) -> npt.NDArray[np.float32]:
+        return np.zeros(round(seconds * self.detokenizer.sample_rate), np.float32)
 
 
 def _chunks(steps: Iterator[Step], seen: list[Step]) -> Iterator[npt.NDArray[np.int64]]:

@@ -1,7 +1,7 @@
-"""From text as people type it to text as the model learned to say it, and cut into passages.
+"""From text as people type it to text as the model learned to say it.
 
-Straight quotes, dashes as " - ", numbers, symbols and abbreviations in words, letters of the English
-alphabet. Text is data: markup is neither obeyed nor removed as such, its signs are simply not spoken.
+Straight quotes, dashes as " - ", numbers, signs, abbreviations and letters in words of the English alphabet.
+Text is data: markup is neither obeyed nor removed as such, its signs are simply not spoken.
 """
 
 import re
@@ -9,62 +9,31 @@ import unicodedata
 
 from zipper import limits
 from zipper.errors import LimitError, TextError
-from zipper.text.numbers import spell_numbers
+from zipper.text.abbreviations import PHRASES, TITLE_RULES
+from zipper.text.addresses import ADDRESSES
+from zipper.text.characters import is_foreign, plain
+from zipper.text.dates import DATES, PHONES, TIMES
+from zipper.text.layout import lines
+from zipper.text.letters import AS_WORDS, LETTERS, SHORT_WORDS, SPELLED
+from zipper.text.money import MONEY
+from zipper.text.numbers import BARE, GROUPED, apply
+from zipper.text.roman import NUMERAL, ROMAN
+from zipper.text.signs import AFTER, BEFORE
+from zipper.text.units import UNIT_RULES
 
-PUNCTUATION = {
-    "\u2018": "'", "\u2019": "'", "\u201a": "'", "\u201b": "'", "\u2032": "'", "`": "'", "\u00b4": "'",
-    "\u201c": '"', "\u201d": '"', "\u201e": '"', "\u00ab": '"', "\u00bb": '"', "\u2033": '"',
-    "\u2010": "-", "\u2011": "-", "\u2212": "-", "\u2013": " - ", "\u2014": " - ", "\u2015": " - ",
-    "\u2026": "...", "\u00a0": " ", "\u2022": ", ", "\u00b7": " ",
-}  # fmt: skip
-LETTERS = {"ß": "ss", "æ": "ae", "Æ": "Ae", "œ": "oe", "Œ": "Oe", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L",
-"đ": "d",
-           "Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th", "ı": "i", "µ": "micro"}  # fmt: skip
-SYMBOLS = {"&": "and", "+": "plus", "=": "equals", "%": "percent", "$": "dollars", "£": "pounds", "€":
-"euros",
-           "¥": "yen", "°": "degrees", "×": "times", "÷": "divided by", "±": "plus or minus", "@": "at",
-           "©": "copyright", "§": "section"}  # fmt: skip
-TITLES = {"Mr": "Mister", "Mrs": "Missus", "Ms": "Miz", "Dr": "Doctor", "Prof": "Professor", "Capt":
-"Captain",
-          "Lt": "Lieutenant", "Col": "Colonel", "Gen": "General", "Sgt": "Sergeant", "Rev": "Reverend",
-          "Gov": "Governor", "Sen": "Senator", "Rep": "Representative", "Pres": "President", "Hon":
-          "Honorable", "Mt": "Mount", "Ft": "Fort"}  # fmt: skip
-ABBREVIATIONS = {"Jr": "Junior", "Sr": "Senior", "vs": "versus", "approx": "approximately", "dept":
-"department",
-                 "est": "established", "govt": "government", "Inc": "Incorporated", "Ltd": "Limited",
-                 "Co": "Company", "Corp": "Corporation", "Ave": "Avenue", "Blvd": "Boulevard", "Rd": "Road",
-                 "Mon": "Monday", "Tues": "Tuesday", "Wed": "Wednesday", "Thurs": "Thursday", "Fri": "Friday",
-                 "Jan": "January", "Feb": "February", "Aug": "August", "Sept": "September", "Oct": "October",
-                 "Nov": "November", "Dec": "December"}  # fmt: skip
-PHRASES = (
-    (re.compile(r"\be\. ?g\.,?", re.I), "for example,"),
-    (re.compile(r"\bi\. ?e\.,?", re.I), "that is,"),
-    (re.compile(r"\betc\.(?=\s*$|\s+[A-Z])"), "et cetera."),
-    (re.compile(r"\betc\b\.?"), "et cetera"),
-    (re.compile(r"\band/or\b"), "and or"),
-    (re.compile(r"\bw/o\b"), "without"),
-    (re.compile(r"\bw/(?=\s)"), "with"),
-)
-VULGAR = "½¼¾⅓⅔⅛⅜⅝⅞"
-INVISIBLE = (
-    "Cc",
-    "Cf",
-    "Cs",
-    "Co",
-    "Cn",
-)  # Unicode categories: control, format, surrogate, private, unassigned
-
-SENTENCE_START = r"(?=[\"'(]*[A-Z0-9])"
-SENTENCE_END = re.compile(rf"(?<=[.!?])\s+{SENTENCE_START}|(?<=[.!?][\"')])\s+{SENTENCE_START}|\n+")
-CLAUSE_END = re.compile(r"(?<=[,;:])\s+|\s+-\s+")
+# In the order in which they apply: what binds a sign or number to its neighbors first, bare ones last.
+RULES = (
+    ADDRESSES, PHRASES, TITLE_RULES, ROMAN, PHONES, BEFORE, GROUPED, DATES, TIMES, MONEY, UNIT_RULES, BARE, AFTER,
+)  # fmt: skip
+SHOUTED_WORDS = 3  # a line of at least this many words without a small letter is shouted, fewer may be a name
 
 
 def normalize(text: str) -> str:
-    """Text as it is spoken, in one line per paragraph: numbers, symbols and abbreviations in words.
+    """Text as it is spoken, in one line per paragraph: numbers, signs, abbreviations and letters in words.
 
     Raises:
         TextError: nothing to speak, or letters of another script than Latin.
-        LimitError: over MAX_TEXT_CHARACTERS.
+        LimitError: over MAX_TEXT_CHARACTERS as typed, or MAX_SPOKEN_CHARACTERS as spoken.
     """
     if not isinstance(text, str):
         raise TextError("The text must be a string.")
@@ -73,84 +42,44 @@ def normalize(text: str) -> str:
         raise LimitError(f"The text has {len(text):,} characters; at most {most} are spoken at once.")
     if not text.strip():
         raise TextError("There is no text to speak.")
-    foreign = [c for c in unicodedata.normalize("NFKC", text) if _is_foreign(c)]
+    foreign = [c for c in unicodedata.normalize("NFKC", text) if is_foreign(c)]
     if foreign:
         raise TextError(f"Only English can be spoken, and {foreign[0]} is a letter of another script.")
     written = write_out(text)
     if not any(c.isalpha() for c in written):
         raise TextError("The text has no letter or number that could be spoken.")
+    if len(written) > limits.MAX_SPOKEN_CHARACTERS:
+        raise LimitError(
+            f"Written out as it is spoken, the text has {len(written):,} characters; at most "
+            f"{limits.MAX_SPOKEN_CHARACTERS:,} are spoken at once, so give fewer numbers or signs."
+        )
     return written
 
 
 def write_out(text: str) -> str:
-    """Numbers, symbols and abbreviations in words, quotes and dashes plain; silent signs left out."""
-    text = _plain_characters(text)
-    for pattern, words in PHRASES:
-        text = pattern.sub(words, text)
-    text = _abbreviations(text)
-    text = spell_numbers(text)
-    text = re.sub(r"(?<=[a-z0-9])\.(?=[a-z]{2,})", " dot ", text)  # example.com
-    text = re.sub(r"(?<=\w)/(?=\w)", " or ", text)  # his/her
-    for sign, word in SYMBOLS.items():
-        text = text.replace(sign, f" {word} ")
+    """Numbers, signs, abbreviations and letters in words, quotes and dashes plain; silent signs left out."""
+    text = "\n".join(_sentence_case(line) for line in lines(plain(text)).split("\n"))
+    for rules in RULES:
+        text = apply(rules, text)
     text = re.sub(r"[^A-Za-z .,;:!?'\"()\n-]+", " ", text)
+    text = apply(LETTERS, re.sub(r"[ \t]+", " ", text))
     return _tidy(text)
 
 
-def sentences(text: str) -> list[str]:
-    """Cut normalised text into passages of at most MAX_SENTENCE_CHARACTERS: at sentence ends, else at commas,
-    else between words. Each starts in upper case and ends in a mark, as the sentences that the model learned.
-    """
-    passages: list[str] = []
-    for sentence in SENTENCE_END.split(text):
-        for passage in _fit(sentence.strip()):
-            if any(c.isalpha() for c in passage):
-                ended = passage if passage[-1] in ".!?\"')" else passage.rstrip(" ,;:-") + "."
-                passages.append(ended[0].upper() + ended[1:])
-    return passages
+def _sentence_case(line: str) -> str:
+    """SHOUTED TEXT in sentence case, as the model never learned it; abbreviations and numerals stay."""
+    if len(re.findall(r"[A-Z]{2,}", line)) < SHOUTED_WORDS or any(c.islower() for c in line):
+        return line
+    lowered = re.sub(r"[A-Z]+", lambda m: m[0] if _stays(m[0]) else m[0].lower(), line)
+    return re.sub(r"(^\W*|[.!?]\s+)([a-z])", lambda m: m[1] + m[2].upper(), lowered)
 
 
-def _is_foreign(character: str) -> bool:
-    if not character.isalpha() or character.isascii():
+def _stays(word: str) -> bool:
+    if word == "I":
+        return True
+    if word.lower() in SHORT_WORDS:
         return False
-    name = unicodedata.name(character, "")
-    return not name.startswith(("LATIN", "MODIFIER", "FEMININE", "MASCULINE", "MICRO"))
-
-
-def _plain_characters(text: str) -> str:
-    """ASCII letters and typewriter punctuation; control characters and accents go."""
-    text = "".join(PUNCTUATION.get(c, LETTERS.get(c, c)) for c in text.replace("\r", "\n"))
-    kept = "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in INVISIBLE)
-    parts = re.split(f"([{VULGAR}])", kept)  # a decomposed fraction would lose its line
-    plain = "".join(part if part in VULGAR else unicodedata.normalize("NFKD", part) for part in parts)
-    return "".join(c for c in plain if not unicodedata.combining(c))
-
-
-def _abbreviations(text: str) -> str:
-    text = re.sub(r"\bSt\.? (?=[A-Z][a-z])", "Saint ", text)
-    text = re.sub(r"(?<=[a-z]) St\b\.?(?=\s*$|\s+[A-Z])", " Street.", text)
-    text = re.sub(r"(?<=[a-z]) St\b\.?", " Street", text)
-    text = re.sub(rf"\b({'|'.join(TITLES)})\. ?(?=[A-Z])", lambda m: TITLES[m[1]] + " ", text)
-    text = re.sub(r"\b(Mr|Mrs|Ms|Dr)(?:\.|(?= [A-Z]))", lambda m: TITLES[m[1]], text)
-    text = re.sub(rf"\b({'|'.join(ABBREVIATIONS)})\.(?! \d)", _abbreviation, text)
-    return re.sub(r"\b(?:[A-Za-z]\.){2,}", _initials, text)
-
-
-def _abbreviation(match: re.Match[str]) -> str:
-    return ABBREVIATIONS[match[1]] + ("." if _ends_text(match) else "")
-
-
-def _initials(match: re.Match[str]) -> str:
-    """U.S. and F.B.I. letter by letter; a.m. stays for the rules of time."""
-    if match[0].lower() in ("a.m.", "p.m."):
-        return match[0]
-    letters = " ".join(match[0].rstrip(".").upper().split("."))
-    return letters + ("." if _ends_text(match) else "")
-
-
-def _ends_text(match: re.Match[str]) -> bool:
-    """Whether nothing follows on the line, so that the full stop of an abbreviation ends the sentence too."""
-    return not match.string[match.end() :].split("\n")[0].strip()
+    return word in SPELLED or word in AS_WORDS or (len(word) > 1 and re.fullmatch(NUMERAL, word) is not None)
 
 
 def _tidy(text: str) -> str:
@@ -163,37 +92,4 @@ def _tidy(text: str) -> str:
     text = re.sub(r"[,;:]+([.!?])", r"\1", text)
     text = re.sub(r"([.!?])\1{3,}", r"\1", text)
     text = re.sub(r"(?m)^[ ,;:.!?)-]+", "", text)
-    return _sentence_case(re.sub(r" {2,}", " ", text).strip())
-
-
-def _sentence_case(text: str) -> str:
-    """SHOUTED TEXT in sentence case, as the model never learned it; a lone acronym stays."""
-    if len(text.split()) < 3 or any(c.islower() for c in text):
-        return text
-    lowered = re.sub(r"\bi\b", "I", text.lower())
-    return re.sub(r"(^|[.!?]\s+|\n)([a-z])", lambda m: m[1] + m[2].upper(), lowered)
-
-
-def _fit(sentence: str) -> list[str]:
-    """A sentence in as few pieces as the limit allows, cut at clauses and else at spaces."""
-    longest = limits.MAX_SENTENCE_CHARACTERS - 1  # room for the mark that sentences() adds
-    if len(sentence) <= longest:
-        return [sentence] if sentence else []
-    joined: list[str] = []
-    for piece in (piece for clause in CLAUSE_END.split(sentence) for piece in _cut(clause, longest)):
-        if joined and len(joined[-1]) + 1 + len(piece) <= longest:
-            joined[-1] += " " + piece
-        else:
-            joined.append(piece)
-    return joined
-
-
-def _cut(clause: str, longest: int) -> list[str]:
-    """A clause cut at its spaces, and a "word" longer than that at the limit."""
-    pieces: list[str] = []
-    while len(clause) > longest:
-        space = clause.rfind(" ", 1, longest + 1)
-        stop = space if space > 0 else longest
-        pieces.append(clause[:stop].strip())
-        clause = clause[stop:].strip()
-    return [piece for piece in [*pieces, clause] if piece]
+    return re.sub(r" {2,}", " ", text).strip()

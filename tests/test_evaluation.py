@@ -22,6 +22,7 @@ from zipper.align.words import WordTime
 from zipper.errors import DataError, NoSpeechError, OptionError, TextError, WeightsError
 from zipper.model.config import TowerConfig, ZipConfig, ZipperConfig
 from zipper.model.zipper import ZipperModel
+from zipper.text.normalize import normalize
 
 for package in ("jiwer", "whisper_normalizer"):
     if os.environ.get("CI"):
@@ -33,6 +34,7 @@ from zipper.evaluation import alignment, asr, bench, cli, language, measure, rep
 from zipper.evaluation.manifest import _rows, read_recordings, words_from_phones  # noqa: E402
 from zipper.evaluation.metrics import Pair, error_rates, match_words, time_errors  # noqa: E402
 from zipper.evaluation.peers import load_recognizer, require  # noqa: E402
+from zipper.evaluation.sets import SETS, Lines, closest, read_said  # noqa: E402
 
 RATE = 16_000
 SPEECH_CODES = 16
@@ -209,7 +211,8 @@ def test_recognisers_are_compared_on_the_same_recordings(corpus: Path, model: Zi
 
 def test_speech_is_judged_by_what_is_heard(model: ZipperModel, tmp_path: Path) -> None:
     sentences = ["we went home", "unspeakable"]
-    spoken = tts.speak_all("zipper", tts.zipper_voice(StandIn(model), None), sentences, tmp_path)
+    lines = Lines(sentences, sentences, table=False)
+    spoken = tts.speak_all("zipper", tts.zipper_voice(StandIn(model), None), lines, tmp_path)
     assert [path.name for path in (tmp_path / "zipper").iterdir()] == ["000.wav"]
     lengths: list[int] = []
 
@@ -219,6 +222,7 @@ def test_speech_is_judged_by_what_is_heard(model: ZipperModel, tmp_path: Path) -
 
     result = tts.judge(spoken, {"ear": listener}, lambda samples: 3.5)
     assert (result.rates["ear"].wer, result.mos, result.row()["refused"]) == (50.0, 3.5, 1)
+    assert result.row()["right % ear"] == 0.0
     assert lengths == [3 * RATE]
     json.dumps(result.as_dict())
     again = tts.recorded(tmp_path / "zipper", sentences[:1])
@@ -228,6 +232,39 @@ def test_speech_is_judged_by_what_is_heard(model: ZipperModel, tmp_path: Path) -
     assert tts.recorded(tmp_path / "zipper", ["a", "b", "c"]).ids == ["000", "2", "10"]
     with pytest.raises(DataError, match="holds 3 recordings for 4"):
         tts.recorded(tmp_path / "zipper", ["a", "b", "c", "d"])
+
+
+def test_what_is_typed_is_compared_with_what_should_be_said(tmp_path: Path) -> None:
+    """However a judge writes what it hears, and whichever of two readings it is."""
+    table = tmp_path / "lines.tsv"
+    table.write_text("typed\tsaid\n-10°F\tminus ten degrees Fahrenheit\nThe FBI\tThe F.B.I.\nBye\tBye | By\n")
+    lines = read_said(table)
+    assert lines.typed == ["-10°F", "The FBI", "Bye"] and lines.table
+    normal = lines.normal()
+
+    def right(heard: list[str]) -> float:
+        return error_rates(["a", "b", "c"], closest(lines.said, heard, normal), heard, normal).right
+
+    assert right(["Minus 10 degrees Fahrenheit.", "the FBI", "By."]) == 100.0
+    assert right(["-10 °F", "The f b i", "bye"]) == 100.0
+    assert right(["10 degrees Fahrenheit", "The FBA", "bye"]) == 33.3
+
+
+def test_sets_come_with_the_package_and_bad_files_are_told(tmp_path: Path) -> None:
+    counts = {name: len(read_said(Path(name)).typed) for name in SETS}
+    assert counts == {"long": 20, "calls": 60, "signs": 40}
+    assert all(200 <= len(line) <= 260 for line in read_said(Path("long")).typed)
+    assert all(1 <= len(line.split()) <= 3 for line in read_said(Path("calls")).typed)
+    for name in SETS:
+        lines = read_said(Path(name))
+        normal = lines.normal()
+        for typed, said in zip(lines.typed, lines.said, strict=True):
+            assert normal(normalize(typed)) in [normal(reading) for reading in said.split(" | ")], typed
+    (tmp_path / "bad.tsv").write_text("typed\nHello\n")
+    (tmp_path / "empty.txt").write_text("\n")
+    for name, message in (("bad.tsv", "typed and said"), ("empty.txt", "no sentence"), ("none", "long, calls, signs")):
+        with pytest.raises(DataError, match=message):
+            read_said(tmp_path / name)
 
 
 def test_speech_is_made_again_from_its_own_tokens(corpus: Path, model: ZipperModel, tmp_path: Path) -> None:
@@ -377,6 +414,8 @@ def test_command_line(corpus: Path, model: ZipperModel, tmp_path: Path, monkeypa
         assert json.loads(saved.read_text())["evaluation"] == name
         assert json.loads(saved.read_text())["results"]
     assert {head.direction for head in load_heads(heads)} == set(alignment.DIRECTIONS)
+    assert cli.main(["tts", "calls", *judged, "--limit", "2"]) == 0
+    assert len(json.loads(saved.read_text())["results"][0]["judges"]["ear"]["worst"]) == 2
     assert cli.main(["tts", str(sentences), *judged, "--peer", str(tmp_path / "wav" / "zipper"), "--threads", "1"]) == 0
     names = [result["speech"] for result in json.loads(saved.read_text())["results"]]
     assert names == ["zipper", "zipper", "zipper, from its tokens"]

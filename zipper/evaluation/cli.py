@@ -20,6 +20,7 @@ from zipper.evaluation.doubt import evaluate_doubt
 from zipper.evaluation.language import evaluate_language, read_lines
 from zipper.evaluation.manifest import read_recordings
 from zipper.evaluation.peers import Recognizer, hibari_voice, load_mos, load_recognizer
+from zipper.evaluation.sets import SETS, Normal, read_said
 from zipper.evaluation.silence import PAIRS, PAUSES, evaluate_pauses
 from zipper.evaluation.tts import (
     Spoken,
@@ -27,7 +28,6 @@ from zipper.evaluation.tts import (
     as_recorded,
     from_tokens,
     judge,
-    read_sentences,
     recorded,
     speak_all,
     zipper_voice,
@@ -66,7 +66,8 @@ def build_parser() -> argparse.ArgumentParser:
     detection = _command(commands, "detection", run_detection, "MANIFEST", "speech told from noise, beside the signal")
     detection.add_argument("--noise", type=Path, metavar="MANIFEST", help="recordings without speech")
     _command(commands, "doubt", run_doubt, "MANIFEST", "how sure the model is of English and of other languages")
-    tts = _command(commands, "tts", run_tts, "SENTENCES", "what judges understand of synthesised sentences")
+    spoken = f"what judges understand of synthesised sentences: a file, or {', '.join(SETS)}"
+    tts = _command(commands, "tts", run_tts, "SENTENCES", spoken)
     tts.add_argument(
         "--peer", default=None, help="'hibari', or a folder with one recording a sentence, by name"
     )
@@ -134,17 +135,21 @@ def run_doubt(args: argparse.Namespace) -> Report:
 
 
 def run_tts(args: argparse.Namespace) -> Report:
-    """Zipper and a peer speaking the sentences of a text file, and the peer's speech from its tokens."""
-    sentences = read_sentences(args.input, args.limit)
+    """Zipper and a peer speaking sentences, and the peer's speech from its tokens.
+
+    SENTENCES is a text file with one a line, a table (.tsv) with the columns typed and said, or the name of a set
+    that comes with the package: long, calls or signs.
+    """
+    lines = read_said(args.input, args.limit)
     zipper = load_zipper(args)
-    spoken = [speak_all("zipper", zipper_voice(zipper, args.voice), sentences, args.out)]
+    spoken = [speak_all("zipper", zipper_voice(zipper, args.voice), lines, args.out)]
     if args.peer == HIBARI:
-        spoken.append(speak_all(HIBARI, hibari_voice(args.threads), sentences, args.out))
+        spoken.append(speak_all(HIBARI, hibari_voice(args.threads), lines, args.out))
     elif args.peer:
-        spoken.append(recorded(Path(args.peer), sentences))
+        spoken.append(recorded(Path(args.peer), lines.said))
     for peer in list(spoken[1:]):  # what of its speech the tokens keep
         spoken.append(_from_tokens(peer, zipper, args, f"{peer.name}, from its tokens"))
-    return _judge_all(spoken, args)
+    return _judge_all(spoken, args, lines.normal())
 
 
 def run_oracle(args: argparse.Namespace) -> Report:
@@ -195,7 +200,7 @@ def run_text(args: argparse.Namespace) -> Report:
     return {"results": [result]}
 
 
-def _judge_all(spoken: Sequence[Spoken], args: argparse.Namespace) -> Report:
+def _judge_all(spoken: Sequence[Spoken], args: argparse.Namespace, normal: Normal | None = None) -> Report:
     """Table, worst utterances and JSON of speech under the judges of the command line."""
     if not args.judges and args.no_mos:
         raise ZipperError(
@@ -203,7 +208,7 @@ def _judge_all(spoken: Sequence[Spoken], args: argparse.Namespace) -> Report:
         )
     judges = _recognizers(args.judges, args.threads)
     mos = None if args.no_mos else load_mos()
-    results: list[SynthesisResult] = [judge(one, judges, mos) for one in spoken]
+    results: list[SynthesisResult] = [judge(one, judges, mos, normal) for one in spoken]
     print(report.table([result.row() for result in results]))
     for result in results:
         for name, rates in result.rates.items():

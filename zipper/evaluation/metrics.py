@@ -27,10 +27,14 @@ class Pair:
 
 @dataclass(frozen=True)
 class ErrorRates:
-    """Error rates in % over all words or characters, the counts behind them, and the worst utterances."""
+    """Error rates in % over all words or characters, the counts behind them, and the worst utterances.
+
+    right: % of the utterances without an error.
+    """
 
     wer: float
     cer: float
+    right: float
     words: int
     substitutions: int
     deletions: int
@@ -60,9 +64,14 @@ def normalizer() -> Callable[[str], str]:
     return lambda text: str(normal(re.sub(r"\.{2,}", " ", text)))
 
 
-def error_rates(ids: Sequence[str], references: Sequence[str], hypotheses: Sequence[str]) -> ErrorRates:
-    """Compare transcripts, case, punctuation and spelling aside; ValueError without a reference word."""
-    normal = normalizer()
+def error_rates(
+    ids: Sequence[str], references: Sequence[str], hypotheses: Sequence[str], normal: Callable[[str], str] | None = None
+) -> ErrorRates:
+    """Compare transcripts, case, punctuation and spelling aside; ValueError without a reference word.
+
+    normal: what is done to both before, by default Whisper's normalizer.
+    """
+    normal = normal or normalizer()
     triples = [
         (i, r, normal(h)) for i, ref, h in zip(ids, references, hypotheses, strict=True) if (r := normal(ref))
     ]
@@ -75,6 +84,7 @@ def error_rates(ids: Sequence[str], references: Sequence[str], hypotheses: Seque
     return ErrorRates(
         wer=round(100 * total.wer, 2),
         cer=round(100 * jiwer.cer(said, heard), 2),
+        right=round(100 * sum(pair.wer == 0 for pair in pairs) / len(pairs), 1),
         words=sum(len(r.split()) for r in said),
         substitutions=total.substitutions,
         deletions=total.deletions,

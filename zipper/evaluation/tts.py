@@ -13,8 +13,9 @@ from zipper.audio import Samples, load_audio, write_wav
 from zipper.components import Detokens, SpeechTokens
 from zipper.errors import DataError, ZipperError
 from zipper.evaluation.manifest import SUFFIXES, Recording
-from zipper.evaluation.metrics import ErrorRates, error_rates
+from zipper.evaluation.metrics import ErrorRates, error_rates, normalizer
 from zipper.evaluation.peers import Recognizer, Sound, Voice
+from zipper.evaluation.sets import Lines, Normal, closest
 from zipper.rates import SPEECH_RATE
 
 Mos = Callable[[Samples], float]
@@ -29,7 +30,10 @@ class Synthesizes(Protocol):
 
 @dataclass(frozen=True)
 class Spoken:
-    """Sentences as one system spoke them, None where it refused; recordings took no compute, 0.0."""
+    """Sentences as one system spoke them, None where it refused; recordings took no compute, 0.0.
+
+    texts: what should be heard.
+    """
 
     name: str
     ids: list[str]
@@ -58,6 +62,7 @@ class SynthesisResult:
             "speech": self.spoken.name,
             "sentences": len(self.spoken.texts),
             **{f"WER % {judge}": rates.wer for judge, rates in self.rates.items()},
+            **{f"right % {judge}": rates.right for judge, rates in self.rates.items()},
             "MOS": self.mos,
             "refused": sum(sound is None for sound in self.spoken.sounds),
             "audio s": round(audio, 1),
@@ -71,18 +76,6 @@ class SynthesisResult:
         return self.row() | {"judges": {name: asdict(rates) for name, rates in self.rates.items()}}
 
 
-def read_sentences(path: Path, limit: int | None = None) -> list[str]:
-    """Sentences of a text file, one a line; DataError if there are none."""
-    try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError):
-        raise DataError(f"{path} cannot be read as a text file of sentences.") from None
-    sentences = [line for line in lines if line][:limit]
-    if not sentences:
-        raise DataError(f"{path} holds no sentence.")
-    return sentences
-
-
 def zipper_voice(zipper: Synthesizes, voice: str | None) -> Voice:
     """Zipper speaking with seed 0."""
 
@@ -93,17 +86,17 @@ def zipper_voice(zipper: Synthesizes, voice: str | None) -> Voice:
     return speak
 
 
-def speak_all(name: str, voice: Voice, sentences: Sequence[str], out: Path | None) -> Spoken:
-    """Speak each sentence once, and save OUT/NAME/000.wav and on."""
-    ids = [f"{index:03d}" for index in range(len(sentences))]
+def speak_all(name: str, voice: Voice, lines: Lines, out: Path | None) -> Spoken:
+    """Speak each line once as it is typed, and save OUT/NAME/000.wav and on."""
+    ids = [f"{index:03d}" for index in range(len(lines.typed))]
     sounds: list[Sound | None] = []
     start = time.perf_counter()
-    for sentence in sentences:
+    for typed in lines.typed:
         try:
-            sounds.append(voice(sentence))
+            sounds.append(voice(typed))
         except ZipperError:
             sounds.append(None)
-    spoken = Spoken(name, ids, list(sentences), sounds, time.perf_counter() - start)
+    spoken = Spoken(name, ids, lines.said, sounds, time.perf_counter() - start)
     if out is not None:
         save_all(spoken, out / name)
     return spoken
@@ -155,12 +148,18 @@ def save_all(spoken: Spoken, folder: Path) -> None:
             write_wav(folder / f"{name.replace('/', '_')}.wav", *sound)
 
 
-def judge(spoken: Spoken, judges: Mapping[str, Recognizer], mos: Mos | None) -> SynthesisResult:
-    """Error rates by every judge and mean naturalness; a refused sentence counts as silence to judges."""
+def judge(
+    spoken: Spoken, judges: Mapping[str, Recognizer], mos: Mos | None, normal: Normal | None = None
+) -> SynthesisResult:
+    """Error rates by every judge and mean naturalness; a refused sentence counts as silence to judges.
+
+    normal: what is done to texts before they are compared, by default Whisper's normalizer.
+    """
+    normal = normal or normalizer()
     sounds = [load_audio(sound) if sound else None for sound in spoken.sounds]  # 16 kHz
     rates = {}
     for name, recognizer in judges.items():
         heard = [recognizer(sound) if sound is not None else "" for sound in sounds]
-        rates[name] = error_rates(spoken.ids, spoken.texts, heard)
+        rates[name] = error_rates(spoken.ids, closest(spoken.texts, heard, normal), heard, normal)
     scores = [mos(sound) for sound in sounds if sound is not None] if mos else []
     return SynthesisResult(spoken, rates, round(float(np.mean(scores)), 2) if scores else None)

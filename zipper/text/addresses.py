@@ -92,11 +92,11 @@ ADDRESSES: tuple[Rule, ...] = (
     (re.compile(r"(?<![\w/<])~?\.{0,2}/[A-Za-z_.][\w.-]*(?:/[\w.-]+)*(?<![.-])/?(?![\w>])"), _path),
     (
         re.compile(
-            r"(?<![\w/.<])[A-Za-z_][\w-]*(?:/[\w-]+){2,}(?:\.\w+)?|(?<![\w/.<])[A-Za-z_][\w-]*(?:/[\w-]+)+\.\w+"
+            r"(?<![\w/.<-])[A-Za-z_][\w-]*(?:/[\w-]+){2,}(?:\.\w+)?|(?<![\w/.<-])[A-Za-z_][\w-]*(?:/[\w-]+)+\.\w+"
         ),
         lambda m: m[0].replace("/", " or ") if PRONOUNS.fullmatch(m[0]) else _path(m),
     ),
-    (re.compile(rf"\b[\w-]+(?:\.[\w-]+)*\.(?:{SUFFIX})\b(?!\.\w)"), _path),
+    (re.compile(rf"(?<![\w.-])[\w-]+(?:\.[\w-]+)*\.(?:{SUFFIX})\b(?!\.\w)"), _path),
     (re.compile(r"\bv(?P<number>\d+(?:\.\d+)*)\b(?!\.\w)"), _version),
     (re.compile(r"(?<![\w.])(?!\d\d?\.\d\d?\.\d{4}\b)\d+(?:\.\d+){2,}(?!\w)"), lambda m: _points(m[0])),
     (re.compile(r"(?<![\w@.])@(?=[A-Za-z]\w)"), lambda m: "at "),

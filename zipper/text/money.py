@@ -2,7 +2,7 @@
 
 import re
 
-from zipper.text.numbers import NUMBER, Rule, cardinal
+from zipper.text.numbers import NUMBER, WHOLE, Rule, cardinal
 
 # Sign: one, several, a hundredth, hundredths
 CURRENCIES = {
@@ -74,13 +74,13 @@ def _range(match: re.Match[str]) -> str:
 
 
 MONEY: tuple[Rule, ...] = (
-    (re.compile(rf"(?P<number>{NUMBER}) ?(?P<sign>[€£¥])(?!\d)"), lambda m: f"{m['sign']}{m['number']}"),
-    (re.compile(rf"(?P<number>{NUMBER}) (?P<sign>USD|EUR|GBP|JPY)\b"), lambda m: f"{m['sign']}{m['number']}"),
+    (re.compile(rf"{WHOLE}(?P<number>{NUMBER}) ?(?P<sign>[€£¥])(?!\d)"), lambda m: f"{m['sign']}{m['number']}"),
+    (re.compile(rf"{WHOLE}(?P<number>{NUMBER}) (?P<sign>USD|EUR|GBP|JPY)\b"), lambda m: f"{m['sign']}{m['number']}"),
     (re.compile(rf"(?P<sign>[$£€¥]){AMOUNT}(?: ?- ?|\s+to\s+)(?P=sign)(?=\.?\d)"), _range),
     (re.compile(rf"(?P<sign>[$£€¥])(?P<number>{NUMBER})(?P<scale>)? ?- ?(?=\.?\d)"), _range),
     (re.compile(rf"(?P<sign>{SIGN}) ?{AMOUNT}"), _amount),
     (
-        re.compile(rf"(?P<number>{NUMBER}) ?¢"),
+        re.compile(rf"{WHOLE}(?P<number>{NUMBER}) ?¢"),
         lambda m: f"{cardinal(m['number'])} {'cent' if m['number'] == '1' else 'cents'}",
     ),
 )

@@ -15,6 +15,7 @@ RATED = (
 )
 
 NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?(?!\d)|\d+(?:\.\d+)?|\.\d+)"
+WHOLE = r"(?<!\d)"  # not from the middle of a number, which would be tried from every digit
 FREE = r"(?<![\w.,/:^])"  # not inside a word or a longer number
 
 Rule = tuple[re.Pattern[str], Callable[[re.Match[str]], str]]
@@ -137,14 +138,14 @@ GROUPED: tuple[Rule, ...] = (
 # What is left when dates, money, units and the like have been read.
 BARE: tuple[Rule, ...] = (
     (re.compile(rf"{FREE}(?P<number>{NUMBER})[eE](?P<power>[+-]?\d{{1,3}})\b"), _scientific),
-    (re.compile(rf"(?P<base>{NUMBER}|\b[A-Za-z]{{1,2}})\^(?P<power>-?\d+)\b"), _power),
+    (re.compile(rf"(?P<base>{WHOLE}{NUMBER}|\b[A-Za-z]{{1,2}})\^(?P<power>-?\d+)\b"), _power),
     (re.compile(r"(?<![\w.])(\d{1,3}(?:,\d{3})+|\d+)(?:st|nd|rd|th)\b", re.I), lambda m: ordinal(m[1])),
     (re.compile(r"(?<![\w.])'?((?:1[1-9]|20)?\d0)'?s\b"), _decade),
     (re.compile(rf"{FREE}((?:1[89]|20)\d\d)[/-](\d\d)(?![\w/-])"), _season),
     (re.compile(rf"{FREE}(?:(?P<whole>\d+) )?(?P<top>\d+(?:\.\d+)?)/(?P<bottom>\d+)(?![\w/]|\.\d)"), _fraction),
     (re.compile(rf"{FREE}(\d+(?:\.\d+)?) ?- ?(\d+(?:\.\d+)?)(?![\w-])"), _range),
     (re.compile(rf"{FREE}({NUMBER}) ?x (?=[a-z])"), lambda m: f"{number(m[1])} times "),
-    (re.compile(rf"({NUMBER}) ?x ?(?={NUMBER})"), lambda m: f"{number(m[1])} by "),
+    (re.compile(rf"{WHOLE}({NUMBER}) ?x ?(?={NUMBER})"), lambda m: f"{number(m[1])} by "),
     (re.compile(rf"{FREE}({NUMBER})x\b"), lambda m: f"{number(m[1])} times"),
     (re.compile(r"#(?=\d)"), lambda m: "number "),
     (re.compile(r"\b(?:bus|flight|room|agent|call|dial|line) (\d{3})\b(?![,.]\d|[- ]\d|%)"), lambda m: _called(m)),

@@ -2,7 +2,7 @@
 
 import re
 
-from zipper.text.numbers import FREE, NUMBER, Rule, cardinal, number
+from zipper.text.numbers import FREE, NUMBER, WHOLE, Rule, cardinal, number
 
 UNITS = {
     "km": "kilometer", "m": "meter", "cm": "centimeter", "mm": "millimeter", "nm": "nanometer", "kg": "kilogram",
@@ -85,7 +85,7 @@ END = rf"(?:\s?(?:%|°|percent\b|degrees\b)|(?:{UNIT})(?![\w'])|\s(?:{APART})(?!
 UNIT_RULES: tuple[Rule, ...] = (
     (re.compile(rf"{FREE}(?P<first>{NUMBER}) ?(?:%|°)? ?- ?(?={NUMBER}{END})"), _range_of),
     (re.compile(rf"(?<![\w.])(?P<number>{NUMBER}) ?%"), lambda m: f"{cardinal(m['number'])} percent"),
-    (re.compile(rf"(?P<number>{NUMBER}) ?°(?: ?(?P<scale>[CFK])\b)?"), _degrees),
+    (re.compile(rf"{WHOLE}(?P<number>{NUMBER}) ?°(?: ?(?P<scale>[CFK])\b)?"), _degrees),
     (re.compile(rf"(?<![\w.])(?P<feet>\d{{1,2}}) ?'(?: ?(?P<inches>\d{{1,2}}) ?(?:\"|'')?(?!\w)|{SIZE})"), _height),
     (re.compile(rf"{FREE}(?P<number>{NUMBER})\"(?!\w)"), _inches),
     (re.compile(rf"{FREE}(?P<number>{NUMBER})-(?P<unit>{ADJECTIVE})\b"), _compound),

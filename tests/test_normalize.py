@@ -67,7 +67,7 @@ def test_not_a_string() -> None:
 def test_what_would_be_spoken_is_limited_before_it_is() -> None:
     """2,000 typed digits are 20,000 characters of speech, a quarter of an hour of work."""
     numbers = "1234567 " * (limits.MAX_TEXT_CHARACTERS // 8)
-    with pytest.raises(LimitError, match=r"Written out .* at most 4,000 .*numbers or signs\.$"):
+    with pytest.raises(LimitError, match=r"Written out .* at most 3,000 .*numbers or signs\.$"):
         normalize(numbers)
     plain = "It was a dark and stormy night. " * (limits.MAX_TEXT_CHARACTERS // 32)
     assert len(normalize(plain)) <= limits.MAX_TEXT_CHARACTERS

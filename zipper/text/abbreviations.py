@@ -13,7 +13,7 @@ TITLES = {
 }  # fmt: skip
 ABBREVIATIONS = {
     "Jr": "Junior", "Sr": "Senior", "vs": "versus", "approx": "approximately", "dept": "department",
-    "Dept": "Department", "est": "established", "Est": "Established", "govt": "government", "Inc": "Incorporated",
+    "Dept": "Department", "est": "estimated", "Est": "Established", "govt": "government", "Inc": "Incorporated",
     "Ltd": "Limited", "Co": "Company", "Corp": "Corporation", "Bros": "Brothers", "Assn": "Association",
     "Univ": "University", "Ave": "Avenue", "Blvd": "Boulevard", "Rd": "Road", "Hwy": "Highway", "Ln": "Lane",
     "Pkwy": "Parkway", "Sq": "Square", "Mon": "Monday", "Tue": "Tuesday", "Tues": "Tuesday", "Wed": "Wednesday",
@@ -24,7 +24,7 @@ ABBREVIATIONS = {
     "temp": "temperature", "avg": "average", "appt": "appointment", "viz": "namely", "cf": "compare",
     "asst": "assistant", "attn": "attention", "Attn": "Attention",
 }  # fmt: skip
-NUMBERED = "Ext|ext|Tel|tel|Apt|apt|Ste|approx|max|min|avg|est"  # before a number too
+NUMBERED = "vs|incl|cf|Ext|ext|Tel|tel|Apt|apt|Ste|approx|max|min|avg"  # before a number too
 # Only before a number.
 REFERENCES = {
     "p": "page", "pp": "pages", "vol": "volume", "vols": "volumes", "ch": "chapter", "chap": "chapter",
@@ -58,6 +58,7 @@ PHRASES: tuple[Rule, ...] = (
     (re.compile(r"\b[Nn]/[Aa]\b"), lambda m: "not applicable"),
     (re.compile(r"\bP\.?S\.?(?=[:,.]? )(?<!\w\wPS)"), lambda m: names("PS")),
     (re.compile(r"\brock[ -]?(?:&|'?n'?)[ -]?roll\b", re.I), lambda m: "rock and roll"),
+    (re.compile(r"\best\. (?=\d{4}\b)"), lambda m: "established "),
     (re.compile(r"&c\b\.?"), lambda m: "et cetera"),
     (re.compile(r"(?<=[a-z]) v\. (?=[A-Z])"), lambda m: " versus "),
     (re.compile(r"\bv\. (?=\d)"), lambda m: "verse "),
@@ -103,7 +104,7 @@ TITLE_RULES: tuple[Rule, ...] = (
     (re.compile(rf"(?<!\d )\b({'|'.join(ABBREVIATIONS)})\.{ENDS}"), lambda m: ABBREVIATIONS[m[1]] + "."),
     (re.compile(rf"(?<!\d )\b({'|'.join(ABBREVIATIONS)})\.(?! \d)"), lambda m: ABBREVIATIONS[m[1]]),
     (re.compile(rf"\b({NUMBERED})\. (?=\d)"), lambda m: ABBREVIATIONS[m[1]] + " "),
-    (re.compile(rf"\b({'|'.join(REFERENCES)})\.(?= ?\d)", re.I), _reference),
+    (re.compile(rf"\b({'|'.join(REFERENCES)})\.(?= ?\(?\d)", re.I), _reference),
     (re.compile(r"\b(vol|ch|chap|fig|sec|pt|art|pp?)\.(?=(?-i: [IVXLC]+\b))", re.I), _reference),
     (re.compile(r"\b(?:[A-Za-z]\.){2,}"), _initials),
     (re.compile(r"\b(?:[A-Z]\. ){2,}"), lambda m: names(re.sub("[. ]", "", m[0])) + " "),

@@ -32,7 +32,7 @@ def spell_address(address: str) -> str:
     words: list[str] = []
     for token in re.findall(r"[A-Za-z]+|\d+|[^A-Za-z\d]", address):
         if token.isdigit():
-            words.append(cardinal(token) if len(token) <= 4 and token[0] != "0" else digits(token))
+            words.append(cardinal(token) if len(token) <= 2 and token[0] != "0" else digits(token))
         elif token in SIGNS:
             words.append(SIGNS[token])
         elif token.isalpha():
@@ -87,7 +87,6 @@ ADDRESSES: tuple[Rule, ...] = (
     (re.compile(r"\b(?:https?|ftp)://[^\s<>\"]*[\w/=-]", re.I), _host),
     (re.compile(rf"\b(?:localhost|\d{{1,3}}(?:\.\d{{1,3}}){{3}}):\d{{2,5}}{TAIL}"), _host),
     (re.compile(rf"(?<![\w@./-]){HOST}(?::\d{{2,5}})?{TAIL}"), _host),
-    (re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.]*\d)"), _ip),
     (re.compile(r"\b[A-Za-z]:\\[\w.\\-]*\w"), _path),
     (re.compile(r"(?<![\w/<])~?\.{0,2}/[A-Za-z_.][\w.-]*(?:/[\w.-]+)*(?<![.-])/?(?![\w>])"), _path),
     (
@@ -97,9 +96,13 @@ ADDRESSES: tuple[Rule, ...] = (
         lambda m: m[0].replace("/", " or ") if PRONOUNS.fullmatch(m[0]) else _path(m),
     ),
     (re.compile(rf"(?<![\w.-])[\w-]+(?:\.[\w-]+)*\.(?:{SUFFIX})\b(?!\.\w)"), _path),
-    (re.compile(r"\bv(?P<number>\d+(?:\.\d+)*)\b(?!\.\w)"), _version),
-    (re.compile(r"(?<![\w.])(?!\d\d?\.\d\d?\.\d{4}\b)\d+(?:\.\d+){2,}(?!\w)"), lambda m: _points(m[0])),
     (re.compile(r"(?<![\w@.])@(?=[A-Za-z]\w)"), lambda m: "at "),
     (re.compile(r"(?<![\w&])#(?=[A-Za-z]\w)"), lambda m: "hashtag "),
     (re.compile(r"\b[A-Za-z]\w*_\w+\b|\b_\w+"), _words),
+)
+
+VERSIONS: tuple[Rule, ...] = (
+    (re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.]*\d)"), _ip),
+    (re.compile(r"\bv(?P<number>\d+(?:\.\d+)*)\b(?!\.\w)"), _version),
+    (re.compile(r"(?<![\w.])(?!\d\d?\.\d\d?\.\d{4}\b)\d+(?:\.\d+){2,}(?!\w)"), lambda m: _points(m[0])),
 )

@@ -111,6 +111,8 @@ DATES: tuple[Rule, ...] = (
 )
 
 PHONES: tuple[Rule, ...] = (
+    (re.compile(r"\b1-800-(?=[A-Z])"), lambda m: "one eight hundred, "),
+    (re.compile(rf"{FREE}\d+(?:-\d+){{3,}}(?![\w-])"), _phone),
     (re.compile(r"(?<![\w+])(?:\+?\d{1,3}[ .-]?)?\(\d{2,5}\)[ .-]?\d{3,4}[ .-]?\d{3,4}(?![\w-])"), _phone),
     (re.compile(rf"{FREE}(?:\+?\d{{1,3}}[- .])?(?:\d{{3}}[-.])?\d{{3}}[-.]\d{{4}}(?![\w-]|\.\d)"), _phone),
     (re.compile(rf"{FREE}\+\d{{1,3}}(?:[ -]\d{{2,5}}){{2,5}}(?![\w-])"), _phone),
@@ -120,6 +122,10 @@ PHONES: tuple[Rule, ...] = (
 )
 
 TIMES: tuple[Rule, ...] = (
+    (
+        re.compile(rf"{FREE}(\d\d?):(\d\d)\.(\d+)(?!\w)"),
+        lambda m: f"{cardinal(m[1])} {cardinal(str(int(m[2])))} point {digits(m[3])}",
+    ),
     (
         re.compile(rf"{FREE}(?P<first>{CLOCK}) ?(?P<half>{HALF})? ?(?:-|to) ?(?=\d\d?(?::\d\d)? ?{HALF})", re.I),
         lambda m: f"{m['first']}{' ' + _half(m['half']) if m['half'] else ''} to ",

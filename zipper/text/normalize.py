@@ -10,7 +10,7 @@ import unicodedata
 from zipper import limits
 from zipper.errors import LimitError, TextError
 from zipper.text.abbreviations import PHRASES, TITLE_RULES
-from zipper.text.addresses import ADDRESSES
+from zipper.text.addresses import ADDRESSES, VERSIONS
 from zipper.text.characters import is_foreign, plain
 from zipper.text.dates import DATES, PHONES, TIMES
 from zipper.text.layout import lines
@@ -23,8 +23,9 @@ from zipper.text.units import UNIT_RULES
 
 # In the order in which they apply: what binds a sign or number to its neighbors first, bare ones last.
 RULES = (
-    ADDRESSES, PHRASES, TITLE_RULES, ROMAN, PHONES, BEFORE, GROUPED, DATES, TIMES, MONEY, UNIT_RULES, BARE, AFTER,
-)  # fmt: skip
+    *(ADDRESSES, PHRASES, TITLE_RULES, VERSIONS, ROMAN, PHONES, BEFORE),
+    *(GROUPED, DATES, TIMES, MONEY, UNIT_RULES, BARE, AFTER),
+)
 SHOUTED_WORDS = 3  # a line of at least this many words without a small letter is shouted, fewer may be a name
 
 
@@ -33,13 +34,13 @@ def normalize(text: str) -> str:
 
     Raises:
         TextError: nothing to speak, or letters of another script than Latin.
-        LimitError: over MAX_TEXT_CHARACTERS as typed, or MAX_SPOKEN_CHARACTERS as spoken.
+        LimitError: over MAX_TEXT_CHARACTERS as typed, or MAX_SPOKEN_PER_TYPED times that as spoken.
     """
     if not isinstance(text, str):
         raise TextError("The text must be a string.")
     if len(text) > limits.MAX_TEXT_CHARACTERS:
-        most = f"{limits.MAX_TEXT_CHARACTERS:,}"
-        raise LimitError(f"The text has {len(text):,} characters; at most {most} are spoken at once.")
+        most = limits.MAX_TEXT_CHARACTERS
+        raise LimitError(f"The text has {len(text):,} characters; at most {most:,} are spoken at once.")
     if not text.strip():
         raise TextError("There is no text to speak.")
     foreign = [c for c in unicodedata.normalize("NFKC", text) if is_foreign(c)]
@@ -48,10 +49,11 @@ def normalize(text: str) -> str:
     written = write_out(text)
     if not any(c.isalpha() for c in written):
         raise TextError("The text has no letter or number that could be spoken.")
-    if len(written) > limits.MAX_SPOKEN_CHARACTERS:
+    most = round(limits.MAX_SPOKEN_PER_TYPED * limits.MAX_TEXT_CHARACTERS)
+    if len(written) > most:
         raise LimitError(
-            f"Written out as it is spoken, the text has {len(written):,} characters; at most "
-            f"{limits.MAX_SPOKEN_CHARACTERS:,} are spoken at once, so give fewer numbers or signs."
+            f"Written out as it is spoken, the text has {len(written):,} characters; at most {most:,} are spoken at "
+            "once, so give fewer numbers or signs."
         )
     return written
 

@@ -11,7 +11,7 @@ FRACTIONS = {"½": "1/2", "¼": "1/4", "¾": "3/4", "⅓": "1/3", "⅔": "2/3", 
              "⅞": "7/8"}  # fmt: skip
 IDIOMS = {"24/7": "twenty-four seven", "9/11": "nine eleven", "50/50": "fifty fifty", "20/20": "twenty twenty"}
 RATED = (
-    r"\b(?:rat(?:e|es|ed|ing)|scor(?:e|es|ed|ing)|give|gives|gave|grade[ds]?|got|stars?|solid|perfect)\b[^.!?\n]{0,30}$"
+    r"\b(?:rat(?:e|es|ed|ing)|scor(?:e|es|ed|ing)|give|gives|gave|grade[ds]?|stars?|solid|perfect)\b[^.!?\n]{0,30}$"
 )
 
 NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?(?!\d)|\d+(?:\.\d+)?|\.\d+)"
@@ -72,7 +72,11 @@ def _fraction(match: re.Match[str]) -> str:
     if match[0] in IDIOMS:
         return IDIOMS[match[0]]
     whole, top, bottom = match["whole"], match["top"], match["bottom"]
-    if not whole and (bottom in ("10", "100") or re.search(RATED, match.string[: match.start()])):
+    before = match.string[: match.start()]
+    if re.search(r"\bodds\b[^.!?\n]{0,20}$", before, re.I):
+        return f"{cardinal(top)} to {cardinal(bottom)}"
+    rated = bottom in ("10", "100") or (int(bottom) > 4 and re.search(RATED, before, re.I))
+    if not whole and rated and float(top) <= int(bottom):
         if not re.match(r" of\b", match.string[match.end() :]):
             return f"{cardinal(top)} out of {cardinal(bottom)}"
     if not (len(bottom) <= 2 and 2 <= int(bottom) <= 20 and "." not in top and 0 < int(top) < int(bottom)):
@@ -132,6 +136,7 @@ GROUPED: tuple[Rule, ...] = (
     (re.compile(f"(\\d?)([{''.join(FRACTIONS)}])"), lambda m: f"{m[1]} {FRACTIONS[m[2]]}".strip()),
     (re.compile(r"([$£€¥])-(?=\.?\d)"), lambda m: f"minus {m[1]}"),
     (re.compile(r"(?<![\w.)%\"'-])-(?=[$£€¥]?\.?\d)"), lambda m: "minus "),
+    (re.compile(r"\b([A-Z]+-?)(\d+)s\b"), lambda m: f"{m[1]}{'' if m[1][-1] == '-' else ' '}{plural(cardinal(m[2]))}"),
     (re.compile(r"(?<![\w.)%+])\+(?=[$£€¥]?\.?\d)"), lambda m: "plus "),
 )
 
@@ -149,6 +154,7 @@ BARE: tuple[Rule, ...] = (
     (re.compile(rf"{FREE}({NUMBER})x\b"), lambda m: f"{number(m[1])} times"),
     (re.compile(r"#(?=\d)"), lambda m: "number "),
     (re.compile(r"\b(?:bus|flight|room|agent|call|dial|line) (\d{3})\b(?![,.]\d|[- ]\d|%)"), lambda m: _called(m)),
+    (re.compile(r"\b(in|since|around|circa|year) (10[1-9]\d)\b(?! [a-z]+s\b)", re.I), lambda m: f"{m[1]} {year(m[2])}"),
     (re.compile(NUMBER), _spaced),
 )
 

@@ -14,6 +14,7 @@ OPERAND = r"(?:[\w)]|\bpi\b)"
 
 # Before numbers are written out: what a digit beside the sign decides.
 BEFORE: tuple[Rule, ...] = (
+    (re.compile(r"(?<![\w)])[:;=]-?[()DPpO|\\/](?!\w)|(?m:\s<3\s*$)"), lambda m: ""),  # faces
     (re.compile(r"\b([A-Z]{1,2})&([A-Z]{1,2})\b"), lambda m: f"{names(m[1])} and {names(m[2])}"),
     (re.compile(r"(?<!\w)([A-F])\+(?=[\s.,;:!?)]|$)"), lambda m: f"{names(m[1])} plus"),
     (re.compile(r"\b([CFJ])#(?!\w)"), lambda m: f"{m[1]} sharp"),

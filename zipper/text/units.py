@@ -97,4 +97,8 @@ UNIT_RULES: tuple[Rule, ...] = (
         _unit,
     ),
     (re.compile(rf"(?<=[a-z)%])/(?={PER}\b)"), lambda m: " per "),
+    (
+        re.compile(rf"\b(dollars?|euros?|pounds?|cents?|pence|yen)/({UNIT})\b"),
+        lambda m: f"{m[1]} per {unit_words(m[2], '1')}",
+    ),
 )

@@ -33,6 +33,7 @@ from zipper.results import Attention, Speech, Transcript
 from zipper.speech.quantizer import Quantizer, QuantizerConfig
 from zipper.speech.tokenizer import SpeechTokenizer
 from zipper.speech.whisper import EncoderConfig, WhisperEncoder
+from zipper.text.cutting import CLAUSE_PAUSE, SENTENCE_PAUSE
 from zipper.text.tokenizer import TextTokenizer
 from zipper.text.words import KnownWords, count_words
 
@@ -223,6 +224,28 @@ def test_synthesize_stream_gives_the_same_sound(zipper: Zipper) -> None:
 
 def test_numbers_are_spoken_as_words(zipper: Zipper) -> None:
     assert zipper.synthesize("I have 2 cats").text == "I have two cats."
+
+
+def test_a_comma_makes_a_shorter_pause_than_a_full_stop(zipper: Zipper, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_SENTENCE_CHARACTERS", 40)
+    text = "It was a dark and stormy night, and how are you today? Hello there."
+    speech = zipper.synthesize(text, seed=3)
+    assert [p.text for p in speech.passages] == [
+        "It was a dark and stormy night.", "And how are you today?", "Hello there."
+    ]  # fmt: skip
+    ends = [*(p.start for p in speech.passages[1:]), len(speech.samples) / speech.sample_rate]
+    pauses = [round(after - p.end, 2) for p, after in zip(speech.passages, ends, strict=True)]
+    assert pauses == [CLAUSE_PAUSE, SENTENCE_PAUSE, SENTENCE_PAUSE]
+
+
+def test_what_takes_too_long_to_say_is_refused_before_any_of_it_is_said(
+    zipper: Zipper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zipper.detokenizer, "decode", None)  # to be called is to fail
+    numbers = "1234567 " * (limits.MAX_TEXT_CHARACTERS // 8)
+    for speak in (zipper.synthesize, zipper.synthesize_stream):
+        with pytest.raises(LimitError, match="as it is spoken"):
+            speak(numbers)
 
 
 def test_unending_speech_is_an_error(zipper: Zipper, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,7 +56,7 @@ PHRASES: tuple[Rule, ...] = (
     (re.compile(r"\bb/c\b"), lambda m: "because"),
     (re.compile(r"\bc/o\b"), lambda m: "care of"),
     (re.compile(r"\b[Nn]/[Aa]\b"), lambda m: "not applicable"),
-    (re.compile(r"\bP\.?S\.?(?=[:,.]? )(?<!\w\wPS)"), lambda m: names("PS")),
+    (re.compile(r"\bP\.?S\.?(?=[:,.]? )"), lambda m: names("PS")),
     (re.compile(r"\brock[ -]?(?:&|'?n'?)[ -]?roll\b", re.I), lambda m: "rock and roll"),
     (re.compile(r"\best\. (?=\d{4}\b)"), lambda m: "established "),
     (re.compile(r"&c\b\.?"), lambda m: "et cetera"),

@@ -90,7 +90,7 @@ def _initials(match: re.Match[str]) -> str:
         return match[0]
     letters = match[0].replace(".", "").upper()
     ended = "." if re.match(ENDS, match.string[match.end() :]) else ""
-    return (letters if letters in AS_WORDS else names(letters)) + ended
+    return (letters.capitalize() if letters in AS_WORDS else names(letters)) + ended
 
 
 WAY = "|".join(STREETS)

@@ -133,7 +133,9 @@ TIMES: tuple[Rule, ...] = (
     (re.compile(rf"{FREE}\d\d?:\d\d:\d\d(?! ?{HALF})(?![:\d])", re.I), _duration),
     (
         re.compile(
-            rf"{FREE}(?P<hour>\d\d?):(?P<minute>\d\d)(?::(?P<second>\d\d))?(?: ?(?P<half>{HALF}))?(?![:\d])", re.I
+            rf"{FREE}(?P<hour>\d\d?)(?::|\.(?=\d\d ?[ap]\.?m\b))(?P<minute>\d\d)"
+            rf"(?::(?P<second>\d\d))?(?: ?(?P<half>{HALF}))?(?![:\d])",
+            re.I,
         ),
         _time,
     ),

@@ -84,7 +84,7 @@ def _capitals(match: re.Match[str]) -> str:
     elif is_spelled(word) if word not in DOUBTFUL else _means_letters(word, match):
         said = names(word)
     else:
-        said = word if word in AS_WORDS else word.lower()
+        said = word.capitalize() if word in AS_WORDS else word.lower()  # "Nasa" is said right, "NASA" is not
     return plural(said) if end == "s" else said + end.lower()
 
 

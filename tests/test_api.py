@@ -241,7 +241,7 @@ def test_a_comma_makes_a_shorter_pause_than_a_full_stop(zipper: Zipper, monkeypa
 def test_what_takes_too_long_to_say_is_refused_before_any_of_it_is_said(
     zipper: Zipper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(zipper.detokenizer, "decode", None)  # to be called is to fail
+    monkeypatch.setattr(zipper.detokenizer, "stream", None)  # to be called is to fail
     numbers = "1234567 " * (limits.MAX_TEXT_CHARACTERS // 8)
     for speak in (zipper.synthesize, zipper.synthesize_stream):
         with pytest.raises(LimitError, match="as it is spoken"):

@@ -10,6 +10,4 @@
 Attempts run in a process of their own (`worker.py`), which may crash or hang without harm to the rest (`runner.py`).
 """
 
-from importlib.util import find_spec
-
-KINDS = tuple(kind for kind in ("files", "texts") if find_spec(f"{__name__}.{kind}"))
+KINDS = ("files", "texts")

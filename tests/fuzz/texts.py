@@ -1,21 +1,11 @@
-"""Random texts and options, through the API and the command line.
+"""Random texts and options, through the API and the command line; a thousand take about five minutes."""
 
-`python -m tests.fuzz.texts --count 1000` tries a thousand, in this process and in about five minutes; exit code 1 if
-one ends in anything but a result or one sentence, or takes longer than its limit.
-"""
-
-import argparse
 import contextlib
 import functools
 import io
 import random
-import resource
 import string
 import sys
-import tempfile
-import time
-import traceback
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,14 +14,12 @@ import numpy as np
 import torch
 
 from zipper import Zipper, cli, limits
-from zipper.errors import ZipperError
 from zipper.rates import SPEECH_RATE
 
 from .tiny import make_model
 
 REQUEST_SECONDS = 4.0  # s of wall clock that each request is given here
 LIMIT_SECONDS = REQUEST_SECONDS + 30.0  # and how much longer loading and one step may take on a busy machine
-MEMORY_MB = 1_500
 SHIPPED_EVERY = 25  # of the attempts, one in so many uses the weights that come along
 EXAMPLE = Path(__file__).resolve().parents[2] / "assets" / "examples" / "recordings" / "short.opus"
 
@@ -207,49 +195,3 @@ def _sound(choose: random.Random) -> Any:
         (made, made.tolist(), torch.from_numpy(noise).requires_grad_(), made[:, None], made[None], made[None, None],
          "abc", None, [[1, 2], [3]], np.full(20_000, np.nan), noise.astype(complex), noise.astype(str)[:100])
     )  # fmt: skip
-
-
-def main() -> int:
-    """Make attempts and tell what came of them."""
-    parser = argparse.ArgumentParser(prog="python -m tests.fuzz.texts", description=__doc__)
-    parser.add_argument("--count", type=int, default=1000, help="how many (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="the same seed makes the same requests")
-    parser.add_argument("--only", type=int, metavar="NUMBER", help="one of them again")
-    options = parser.parse_args()
-    numbers = range(options.count) if options.only is None else [options.only]
-    answers, failures, slowest = Counter[str](), 0, (0.0, 0)
-    with tempfile.TemporaryDirectory() as name:
-        prepare(Path(name))
-        for number in numbers:
-            answer, problem, seconds = _tried(number, options.seed, Path(name))
-            slowest = max(slowest, (seconds, number))
-            if problem:
-                failures += 1
-                print(f"number {number} (--seed {options.seed} --only {number}): {problem}", file=sys.stderr)
-            else:
-                answers[answer] += 1
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    for answer, count in answers.most_common(40):
-        print(f"{count:6}  {answer}")
-    taken = f"the slowest {slowest[0]:.1f} s (number {slowest[1]}), at most {memory} MB"
-    print(f"{len(numbers)} attempts, {failures} failures, {taken}")
-    return 1 if failures or memory > MEMORY_MB else 0
-
-
-def _tried(number: int, seed: int, folder: Path) -> tuple[str, str, float]:
-    """What came of an attempt, what is wrong with that, and how long it took."""
-    begun, answer, problem = time.monotonic(), "", ""
-    try:
-        answer = attempt(number, seed, folder)
-    except ZipperError as error:
-        answer = str(error)[:100]
-        if not str(error).endswith(".") or not str(error).isprintable():
-            problem = f"not one sentence: {error!r}"
-    except Exception:
-        problem = traceback.format_exc()
-    seconds = time.monotonic() - begun
-    return answer, problem or (f"took {seconds:.0f} s" if seconds > LIMIT_SECONDS else ""), seconds
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -22,8 +22,8 @@ from app.state import MODEL, STATE_SECONDS, Shown
 from app.status import busy, idle, status_line
 from app.verdict import EMPTY, judge
 from zipper import Zipper, limits
-from zipper.api import Gates
 from zipper.audio import Samples, load_audio
+from zipper.engine import Gates
 from zipper.errors import AudioError, LimitError, NoSpeechError, TextError, ZipperError
 from zipper.rates import SPEECH_RATE
 

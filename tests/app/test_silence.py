@@ -13,7 +13,7 @@ from app.endpoints import Endpoints
 from app.examples import recordings
 from app.live import Take
 from app.state import Shown
-from zipper import Zipper, api, cli
+from zipper import Zipper, cli, engine
 from zipper.audio import Samples, load_audio, write_wav
 from zipper.errors import NoSpeechError
 from zipper.evaluation.signals import SIGNALS, room_noise, silence
@@ -81,7 +81,7 @@ def test_speech_over_ringing_is_read(shipped: Zipper) -> None:
 
 def test_text_that_ends_before_the_speech_may_lack_words(shipped: Zipper, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model that says it is done after a few words of a long sentence."""
-    generate = api.generate
+    generate = engine.generate
 
     def early(*args: Any, **kwargs: Any) -> Iterator[Any]:
         *steps, end = generate(*args, **kwargs)
@@ -90,7 +90,7 @@ def test_text_that_ends_before_the_speech_may_lack_words(shipped: Zipper, monkey
 
     sound = (example("clear"), SPEECH_RATE)
     assert shipped.transcribe(sound).complete
-    monkeypatch.setattr(api, "generate", early)
+    monkeypatch.setattr(engine, "generate", early)
     cut = shipped.transcribe(sound)
     assert cut.text and not cut.complete and MISSING in cut.warnings
     (passage,) = cut.passages

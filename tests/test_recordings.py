@@ -18,6 +18,7 @@ from zipper.errors import AudioError, LimitError
 from zipper.rates import SPEECH_RATE
 
 needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+PAGE_TIMES = Path(__file__).parent / "recordings" / "page_times.opus"
 # MB that a process has held at most. Not by getrusage, whose peak a process inherits from the one that started it
 PEAK = """
 import pathlib, re
@@ -236,6 +237,32 @@ def test_cut_files_that_ffmpeg_reads_are_told(tmp_path: Path, make_speech: MakeS
     (tmp_path / name).write_bytes(data[: int(len(data) * 0.6)])
     with pytest.raises(AudioError, match="is truncated"):
         load_audio(tmp_path / name)
+
+
+@needs_ffmpeg
+def test_pages_whose_times_are_off_are_read_by_ffmpeg(tmp_path: Path) -> None:
+    with soundfile.SoundFile(PAGE_TIMES) as sound, pytest.raises(soundfile.LibsndfileError):
+        sound.read()
+    heard = load_audio(PAGE_TIMES)
+    assert len(heard) / SPEECH_RATE == pytest.approx(5.0, abs=0.02)
+    shutil.copy(PAGE_TIMES, tmp_path / "a.opus")
+    reference, _ = soundfile.read(convert(tmp_path / "a.opus", "a.wav", "-ar", str(SPEECH_RATE)), dtype="float32")
+    assert likeness(heard, reference) > 0.99
+
+
+@needs_ffmpeg
+def test_a_page_that_is_damaged_as_well_does_not_become_silence(tmp_path: Path) -> None:
+    data = bytearray(PAGE_TIMES.read_bytes())
+    data[7_000] ^= 0x55
+    (tmp_path / "a.opus").write_bytes(data)
+    with pytest.raises(AudioError, match="is truncated"):
+        load_audio(tmp_path / "a.opus")
+
+
+def test_pages_whose_times_are_off_without_ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(AudioError, match="Ogg audio of a kind that needs the ffmpeg program"):
+        load_audio(PAGE_TIMES)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from zipper.errors import AudioError, LimitError
 from zipper.files import save
 from zipper.rates import SPEECH_RATE
 from zipper.recordings.arrays import from_array
+from zipper.recordings.libsndfile import Malformed
 from zipper.recordings.mixdown import Mixdown
 from zipper.recordings.opening import open_file
 from zipper.recordings.recording import Recording, printable
@@ -47,16 +48,17 @@ def load_audio(source: AudioSource, rate: int = SPEECH_RATE) -> Samples:
         AudioError: missing, empty, truncated, undecodable, not finite, or shorter than a word.
         LimitError: larger or longer than :mod:`zipper.limits` allows.
     """
-    with _opened(source) as recording, closing(_mono(recording, rate)) as blocks:
-        recording.check()
-        mono = np.concatenate([np.zeros(0, np.float32), *blocks])
+    try:
+        name, mono = _decoded(source, rate)
+    except Malformed as malformed:
+        name, mono = _decoded(source, rate, malformed)
     if len(mono) == 0:
-        raise AudioError(f"{recording.name} holds no sound: it has 0 samples.")
+        raise AudioError(f"{name} holds no sound: it has 0 samples.")
     if len(mono) < limits.MIN_AUDIO_SECONDS * rate:
-        raise AudioError(f"{recording.name} is too short to hold a word: {len(mono) / rate:.3f} s.")
+        raise AudioError(f"{name} is too short to hold a word: {len(mono) / rate:.3f} s.")
     peak = float(np.maximum(mono.max(), -mono.min()))
     if not np.isfinite(peak):
-        raise AudioError(f"{recording.name} holds values that are not finite numbers.")
+        raise AudioError(f"{name} holds values that are not finite numbers.")
     if peak > 1.0:
         mono /= np.float32(peak)
     return mono
@@ -77,14 +79,21 @@ def wav_bytes(samples: npt.ArrayLike, sample_rate: int) -> bytes:
     return buffer.getvalue()
 
 
+def _decoded(source: AudioSource, rate: int, malformed: Malformed | None = None) -> tuple[str, Samples]:
+    """Name of a source for messages, and all of its sound; malformed: what was said of it when it was tried before."""
+    with _opened(source, malformed) as recording, closing(_mono(recording, rate)) as blocks:
+        recording.check()
+        return recording.name, np.concatenate([np.zeros(0, np.float32), *blocks])
+
+
 @contextmanager
-def _opened(source: AudioSource) -> Iterator[Recording]:
+def _opened(source: AudioSource, malformed: Malformed | None) -> Iterator[Recording]:
     """A source as a recording, of which nothing is decoded yet."""
     if isinstance(source, tuple) and len(source) == 2:
         yield from_array(*source)
     elif isinstance(source, str | os.PathLike):
         path = Path(source)
-        with open_file(path, printable(path.name or str(source))) as recording:
+        with open_file(path, printable(path.name or str(source)), malformed) as recording:
             yield recording
     else:
         raise AudioError("Audio must be a path or a pair of samples and sample rate.")

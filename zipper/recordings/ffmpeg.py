@@ -48,8 +48,12 @@ def installed() -> bool:
 
 
 @contextmanager
-def open_recording(path: Path, name: str, kind: Kind, missing: float = 0.0) -> Iterator[Recording]:
+def open_recording(
+    path: Path, name: str, kind: Kind, missing: float = 0.0, seconds: float | None = None
+) -> Iterator[Recording]:
     """Open a file for as long as the context lasts; missing: share of its size that it lacks by its header.
+
+    seconds: length of a file that may be damaged, all of which has to be there; otherwise gaps become silence.
 
     Raises AudioError if ffmpeg is not installed, does not know the file, or finds no sound track in it.
     """
@@ -63,10 +67,12 @@ def open_recording(path: Path, name: str, kind: Kind, missing: float = 0.0) -> I
     # Gaps between packets become silence, so that words keep their times. Channels stay as they are: given their number
     # alone, ffmpeg would mix quad, whose last two are behind, down to 4.0, which has a single one there.
     layout = f",aformat=channel_layouts={track.layout}" if track.layout else ""
-    command += ["-af", f"aresample=async=1{layout}", *([] if layout else ["-ac", str(track.channels)])]
+    gaps = "aresample=async=1" if seconds is None else "anull"
+    command += ["-af", f"{gaps}{layout}", *([] if layout else ["-ac", str(track.channels)])]
     command += ["-ar", str(track.rate), "-t", str(limits.MAX_AUDIO_SECONDS + 1), "-f", "f32le", "pipe:1"]
     with _running(command, deadline) as process:
         blocks = _blocks(process, name, kind, track, missing, deadline)
+        blocks = blocks if seconds is None else _whole(blocks, name, round((seconds - MISSING_SECONDS) * track.rate))
         frames = None if track.seconds is None else round(track.seconds * track.rate)
         yield Recording(name, track.rate, track.channels, blocks, frames)
 
@@ -124,6 +130,16 @@ def _blocks(
     seconds = read / track.rate
     short = 0.0 if track.seconds is None else track.seconds - seconds
     if missing * seconds > MISSING_SECONDS or short > SHORT_SECONDS:
+        raise broken_off(name)
+
+
+def _whole(blocks: Iterator[Block], name: str, least: int) -> Iterator[Block]:
+    """The same blocks; AudioError in the end if they hold less than so many frames."""
+    read = 0
+    for block in blocks:
+        read += len(block)
+        yield block
+    if read < least:
         raise broken_off(name)
 
 

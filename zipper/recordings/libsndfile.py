@@ -20,6 +20,14 @@ class NotRead(Exception):
     """libsndfile does not know the file as a recording."""
 
 
+class Malformed(AudioError):
+    """libsndfile came upon an error within the sound; seconds: its length by the header, None where it does not say."""
+
+    def __init__(self, name: str, seconds: float | None) -> None:
+        super().__init__(f"{name} is truncated or damaged: it cannot be decoded to its end.")
+        self.seconds = seconds
+
+
 @contextmanager
 def open_recording(path: Path, name: str, header: Header) -> Iterator[Recording]:
     """Open a file for as long as the context lasts; raises NotRead."""
@@ -38,14 +46,14 @@ def open_recording(path: Path, name: str, header: Header) -> Iterator[Recording]
 
 
 def _blocks(sound: Any, name: str, missing: float, promised: int | None) -> Iterator[Block]:
-    """The whole sound; AudioError where it breaks off, or in the end where `missing` times its length lack."""
+    """The whole sound; Malformed where it breaks off, AudioError in the end where `missing` times its length lack."""
     read, size = 0, block_frames(sound.samplerate, sound.channels)
     try:
         while len(block := sound.read(size, dtype="float32", always_2d=True)):
             read += len(block)
             yield block
     except ERRORS as error:
-        raise AudioError(f"{name} is truncated or damaged: it cannot be decoded to its end.") from error
+        raise Malformed(name, None if promised is None else promised / sound.samplerate) from error
     short = 0 if promised is None else promised - read
     if max(missing * read, short) > MISSING_SECONDS * sound.samplerate or (missing > 0 and read == 0):
         raise broken_off(name)

@@ -1,28 +1,31 @@
 """Opening a file as a recording: which library reads it, and one sentence where none does."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from zipper import limits
 from zipper.errors import AudioError, LimitError
 from zipper.recordings import ffmpeg, libsndfile
-from zipper.recordings.headers import Header, ffmpeg_kind, is_known, other_codec, read_header
+from zipper.recordings.headers import Header, Kind, ffmpeg_kind, is_known, other_codec, read_header
 from zipper.recordings.recording import Recording, broken_off, printable
 
 FORMATS = "WAV, FLAC, OGG, Opus, MP3, AIFF, and with ffmpeg WebM, MP4, M4A, AAC, WMA, AVI, FLV, MPEG"
 
 
 @contextmanager
-def open_file(path: Path, name: str) -> Iterator[Recording]:
+def open_file(path: Path, name: str, malformed: libsndfile.Malformed | None = None) -> Iterator[Recording]:
     """Open a file for as long as the context lasts; nothing of its sound is decoded yet.
 
-    Raises AudioError for what is missing, empty or no recording, LimitError for a file that is too large.
+    malformed: what libsndfile said of the same file, so that ffmpeg may try. Raises AudioError for what is missing,
+    empty or no recording, LimitError for a file that is too large.
     """
     header = _header(path, name)
     kind = ffmpeg_kind(header.head)
     with ExitStack() as stack:
-        if kind is not None:
+        if malformed is not None:
+            recording = stack.enter_context(_reopened(path, name, header, malformed))
+        elif kind is not None:
             recording = stack.enter_context(ffmpeg.open_recording(path, name, kind, header.missing))
         else:
             recording = _open_sound(stack, path, name, header)
@@ -46,6 +49,21 @@ def _header(path: Path, name: str) -> Header:
         raise AudioError(f"{name} cannot be opened: {getattr(error, 'strerror', None) or error}.") from error
 
 
+def _reopened(
+    path: Path, name: str, header: Header, malformed: libsndfile.Malformed
+) -> AbstractContextManager[Recording]:
+    """An Ogg file in ffmpeg's hands: libsndfile gives up where the times of pages and the sound in them do not agree.
+
+    Other kinds are damaged where libsndfile says so. ffmpeg leaves out what is damaged, so all of the sound must come.
+    """
+    kind = other_codec(header.head)
+    if kind is None or kind.demuxer != "ogg" or malformed.seconds is None:
+        raise malformed
+    if not ffmpeg.installed():
+        raise _needs_ffmpeg(name, kind) from malformed
+    return ffmpeg.open_recording(path, name, kind, header.missing, malformed.seconds)
+
+
 def _open_sound(stack: ExitStack, path: Path, name: str, header: Header) -> Recording:
     """Open a file that libsndfile should know; with codecs that it lacks, ffmpeg may."""
     try:
@@ -57,10 +75,14 @@ def _open_sound(stack: ExitStack, path: Path, name: str, header: Header) -> Reco
         if header.missing > 0:
             raise broken_off(name) from error
         if kind is not None:
-            raise AudioError(
-                f"{name} is damaged or is {kind.name} audio of a kind that needs the ffmpeg program: install it, or "
-                "save as plain WAV or MP3."
-            ) from error
+            raise _needs_ffmpeg(name, kind) from error
         if is_known(header.head):
             raise AudioError(f"{name} is truncated or damaged: it cannot be decoded.") from error
         raise AudioError(f"{name} is not audio in a known format ({FORMATS}).") from error
+
+
+def _needs_ffmpeg(name: str, kind: Kind) -> AudioError:
+    return AudioError(
+        f"{name} is damaged or is {kind.name} audio of a kind that needs the ffmpeg program: install it, or save as "
+        "plain WAV or MP3."
+    )

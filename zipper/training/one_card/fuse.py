@@ -12,6 +12,7 @@ import multiprocessing
 import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -193,17 +194,17 @@ def run(a: argparse.Namespace, device: torch.device, pool: ProcessPoolExecutor |
     tokenizer = TextTokenizer.from_pretrained(a.pack / "text")
     codes, size = quantizer.config.codes, TowerSize(a.width, a.depth, a.heads, a.kv_heads, a.ff_width)
     ids = (codes, codes + 1)
-    shared = {"steps": 0, "weight_decay": 0.05, "save_seconds": 60.0, "log_steps": 20}
+    shared = LoopConfig(steps=0, warmup=100, save_seconds=60)
 
     torch.manual_seed(a.seed)
     text = Tower(tower_config(size, tokenizer.vocab_size, tokenizer.begin_id, tokenizer.end_id))
     corpus = np.load(a.pack / "text" / "ids.npy", mmap_mode="r")
     windows = DeviceWindows(np.asarray(corpus), a.rows, device, a.window)
-    loop = LoopConfig(lr=4e-3, warmup=100, seconds=a.text_seconds, **shared)
+    loop = replace(shared, lr=4e-3, seconds=a.text_seconds)
     text = pretrain(text, windows, loop, a.run / "text", a.out / "pretrain-text")
 
     spoken = pack_tokens((row.tokens for row in train), *ids)
-    loop = LoopConfig(lr=3e-3, warmup=100, seconds=a.speech_seconds, **shared)
+    loop = replace(shared, lr=3e-3, seconds=a.speech_seconds)
     tower = speech_tower(size, quantizer, a.seed)
     speech = pretrain(tower, DeviceWindows(spoken, a.rows, device, a.window), loop, a.run / "speech", a.out / "speech")
 
@@ -221,7 +222,7 @@ def run(a: argparse.Namespace, device: torch.device, pool: ProcessPoolExecutor |
     )
     held_out = held_out_batches([row for row in rows if is_held_out(row.id)], make)
     stage = ZipStage(model, ZipLoss(hearing_jitter=0.2, levels=tuple(quantizer.config.levels)))
-    loop = LoopConfig(lr=a.lr, warmup=100, seconds=a.fuse_seconds, average=0.995, validate_seconds=60, **shared)
+    loop = replace(shared, lr=a.lr, seconds=a.fuse_seconds, average=0.995, validate_seconds=60)
     trainer = Trainer(stage, mixture, loop, a.run / "zip", held_out)
     trainer.run(resume=False)
     log.info("fusion: %d steps", trainer.step)

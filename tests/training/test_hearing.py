@@ -11,6 +11,8 @@ from safetensors.torch import save_file
 from zipper.rates import SPEECH_RATE
 from zipper.speech.quantizer import Quantizer, QuantizerConfig
 from zipper.speech.whisper import EncoderConfig, WhisperEncoder, log_mel, log_mels
+from zipper.text.words import count_words
+from zipper.training import held_out, speech_lines
 from zipper.training.hearing import IGNORED, HearingBatches, HearingConfig, HearingLoss, HearingStage, stretch
 from zipper.training.held_out import READERS, held_out_words, is_held_out
 from zipper.training.labels import read_aligned
@@ -74,6 +76,24 @@ def test_numbers_are_words() -> None:
     found = list(numbers(300, seed=2, names=["Miller"]))
     assert not any(character.isdigit() for line in found for character in line.written)
     assert any("Miller" in line.written for line in found)
+
+
+def test_lines_of_every_kind_hold_no_held_out_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held_out, "FREQUENT", 0)
+    words = [f"{a}{b}{c}" for a in "bdfg" for b in ("an", "el", "or", "in") for c in ("der", "ton", "mas", "ly", "ish")]
+    corpus = [f"The {word} was near {name} today." for word in words for name in ("Anna", "Boston")]
+    corpus += [f"{word.capitalize()}." for word in words]
+    refused = held_out_words(count_words(corpus), words)
+    assert refused and len(refused) < len(words)
+    (tmp_path / "corpus.txt").write_text("\n".join(corpus), encoding="utf-8")
+    (tmp_path / "words.txt").write_text("\n".join(words), encoding="utf-8")
+    files = ["--lexicon", str(tmp_path / "words.txt"), "--out", str(tmp_path / "lines.tsv")]
+    speech_lines.main([str(tmp_path / "corpus.txt"), *files, "--cover", "500"])
+    rows = [line.split("\t") for line in (tmp_path / "lines.tsv").read_text(encoding="utf-8").splitlines()]
+    assert {name.rstrip("0123456789") for name, _, _ in rows} == set(speech_lines.KINDS)
+    said = count_words(f"{written} {spoken}" for _, written, spoken in rows)
+    assert not refused & said.keys()
+    assert set(words) - refused <= said.keys()
 
 
 @pytest.mark.parametrize(

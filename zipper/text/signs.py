@@ -10,7 +10,6 @@ SYMBOLS = {
     "°": "degrees", "×": "times", "÷": "divided by", "±": "plus or minus", "@": "at", "©": "copyright", "§": "section",
     "¢": "cents", "¬": "not", "^": "to the power of", "¿": "", "¡": "",
 }  # fmt: skip
-OPERAND = r"(?:[\w)]|\bpi\b)"
 
 # Before numbers are written out: what a digit beside the sign decides.
 BEFORE: tuple[Rule, ...] = (

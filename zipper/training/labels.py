@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from zipper.errors import ConfigError
 from zipper.training.manifest import Utterance
@@ -50,19 +51,22 @@ def train_classifier(
     """Learn phones from generated speech, whose durations are known."""
     if steps < FEWEST_STEPS:
         raise ConfigError(f"The phone classifier needs at least {FEWEST_STEPS} steps.")
-    torch.manual_seed(seed)
     known = [u for u in utterances if u.id in features and u.phones]
     x = torch.from_numpy(np.concatenate([features[u.id] for u in known]))
     y = torch.from_numpy(np.concatenate([_generated(u, features.length(u.id))[1] for u in known]))
-    classifier = PhoneClassifier(x.shape[1])
+    return fit_classifier(x, y, steps, seed)
+
+
+def fit_classifier(x: Tensor, y: Tensor, steps: int, seed: int, rows: int = 2048) -> PhoneClassifier:
+    """Learn the phones y (N,) of the features x (N, W), `rows` of them a step, on their device."""
+    torch.manual_seed(seed)
+    classifier = PhoneClassifier(x.shape[1]).to(x.device)
     optimiser = torch.optim.AdamW(classifier.parameters(), 2e-3, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=steps, pct_start=0.05)
     for _ in range(steps):
-        rows = torch.randint(0, len(x), (2048,))
-        inputs = x[rows].float()
-        loss = F.cross_entropy(
-            classifier(inputs + 0.05 * torch.randn_like(inputs)), y[rows], label_smoothing=0.05
-        )
+        picked = torch.randint(0, len(x), (rows,), device=x.device)
+        inputs = x[picked].float()
+        loss = F.cross_entropy(classifier(inputs + 0.05 * torch.randn_like(inputs)), y[picked], label_smoothing=0.05)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

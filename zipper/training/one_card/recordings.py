@@ -17,12 +17,12 @@ import soxr
 import torch
 
 from zipper.rates import SPEECH_RATE
+from zipper.training.labels import WORST_SCORE
 from zipper.training.manifest import SUFFIXES, Utterance, read_source
 from zipper.training.phones import align, frame_labels, transcript_phones, word_times
 
 log = logging.getLogger(__name__)
 
-WORST_SCORE = -3.0  # mean log-probability of a frame under which a transcript does not belong to its recording
 LONGEST_SECONDS = 25.0
 CHUNK = 64  # recordings handed to a worker at once
 

@@ -1,0 +1,132 @@
+"""Whisper's frozen halves, as a job on one card uses them: features, phones in time, transcripts of recordings."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from zipper.rates import SPEECH_RATE, TOKEN_RATE
+from zipper.speech.whisper import EncoderConfig, WhisperEncoder, log_mels
+from zipper.training.hearing import END, PROMPT
+from zipper.training.labels import fit_classifier
+from zipper.training.loop import BatchPlan
+from zipper.training.phones import PhoneClassifier
+from zipper.training.waveforms import Waveforms
+from zipper.training.whisper_decoder import DecoderConfig, WhisperDecoder
+
+ENCODE_SECONDS = 1600.0  # of speech that go through the encoder at once
+TEACHER_SILENCE = 1.0  # seconds behind a recording, without which the teacher may run on
+PIECES_A_SECOND = 6  # of a transcript, at most
+CLASSIFIER_ROWS = 4096  # frames of a step of the phone classifier
+
+
+@dataclass(frozen=True)
+class Ear:
+    """Whisper's frozen halves and the text pieces of its decoder."""
+
+    encoder: WhisperEncoder
+    decoder: WhisperDecoder
+    pieces: Tokenizer
+    kept: list[int]  # ids of the pieces that the decoder keeps, sorted
+    number: dict[int, int]  # of each kept piece
+    device: torch.device
+
+    def ids(self, text: str) -> list[int]:
+        """Prompt, transcript and end, as the decoder numbers its pieces; pieces that it lacks are left out."""
+        whole = self.pieces.encode(" " + text.strip(), add_special_tokens=False).ids
+        *prompt, end = self.marks()
+        return [*prompt, *(self.number[i] for i in whole if i in self.number), end]
+
+    def marks(self) -> list[int]:
+        """Prompt and end, as the decoder numbers its pieces."""
+        found = (self.pieces.token_to_id(mark) for mark in (*PROMPT, END))
+        return [self.number[i] for i in found if i is not None]
+
+    def text(self, ids: Sequence[int]) -> str:
+        return str(self.pieces.decode([self.kept[i] for i in ids], skip_special_tokens=True)).strip()
+
+
+def load_ear(pack: Path, device: torch.device) -> Ear:
+    """Read the pack's encoder and decoder."""
+    encoder = WhisperEncoder(EncoderConfig())
+    encoder.load_state_dict({name: weight.float() for name, weight in load_file(pack / "encoder.safetensors").items()})
+    kept = json.loads((pack / "whisper" / "kept.json").read_text())
+    decoder = WhisperDecoder(DecoderConfig(len(kept)))
+    decoder.load_state_dict({n: w.float() for n, w in load_file(pack / "whisper" / "decoder.safetensors").items()})
+    pieces = Tokenizer.from_file(str(pack / "whisper" / "tokenizer.json"))
+    frozen = (encoder, decoder)
+    for module in frozen:
+        module.eval().requires_grad_(False).to(device)
+    return Ear(encoder, decoder, pieces, kept, {piece: place for place, piece in enumerate(kept)}, device)
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+def batches_of(waveforms: Waveforms, names: Sequence[str], seconds: float) -> Iterator[list[str]]:
+    """Names of similar length together."""
+    sizes = [-(-int(waveforms.counts[waveforms.number[name]]) * TOKEN_RATE // SPEECH_RATE) for name in names]
+    plan = BatchPlan(sizes, int(seconds * TOKEN_RATE), 0)
+    for batch in plan.batches(0):
+        yield [names[i] for i in batch]
+
+
+@torch.inference_mode()
+def features_of(ear: Ear, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Features (B, F, W) in bfloat16 and their number (B,) of frames."""
+    mels, counts = log_mels(samples, lengths)
+    with autocast(ear.device):
+        return ear.encoder(mels, counts), counts // 2
+
+
+def phone_classifier(ear: Ear, waveforms: Waveforms, phones: Mapping[str, np.ndarray], steps: int) -> PhoneClassifier:
+    """Learn phones from generated speech, whose durations are known."""
+    found, labels = [], []
+    for names in batches_of(waveforms, list(phones), ENCODE_SECONDS):
+        features, frames = features_of(ear, *waveforms.gather(names))
+        for row, (name, count) in enumerate(zip(names, frames.tolist(), strict=True)):
+            known = phones[name][:count]
+            found.append(features[row, : len(known)].clone())
+            labels.append(torch.from_numpy(known.astype(np.int64)))
+    return fit_classifier(torch.cat(found), torch.cat(labels).to(ear.device), steps, seed=0, rows=CLASSIFIER_ROWS)
+
+
+@torch.inference_mode()
+def phone_log_probs(
+    ear: Ear, classifier: PhoneClassifier, waveforms: Waveforms, names: Sequence[str]
+) -> Iterator[tuple[str, np.ndarray]]:
+    """(name, (F, phones) float16) of each recording."""
+    for batch in batches_of(waveforms, names, ENCODE_SECONDS):
+        features, frames = features_of(ear, *waveforms.gather(batch))
+        probs = classifier(features.float()).log_softmax(-1).half().cpu().numpy()
+        for name, row, count in zip(batch, probs, frames.tolist(), strict=True):
+            yield name, row[:count]
+
+
+@torch.inference_mode()
+def transcripts(ear: Ear, waveforms: Waveforms, names: Sequence[str], seconds: float) -> dict[str, str]:
+    """What the teacher hears in each recording, as many as it can in so many seconds."""
+    deadline = time.monotonic() + seconds
+    *prompt, end = ear.marks()
+    heard: dict[str, str] = {}
+    for batch in batches_of(waveforms, names, ENCODE_SECONDS):
+        if time.monotonic() > deadline:
+            break
+        samples, lengths = waveforms.gather(batch)
+        longer = (lengths + int(TEACHER_SILENCE * SPEECH_RATE)).clamp(max=int(29.9 * SPEECH_RATE))
+        features, frames = features_of(ear, F.pad(samples, (0, int(longer.max()) - samples.shape[1])), longer)
+        most = min(220, 8 + int(PIECES_A_SECOND * int(longer.max()) / SPEECH_RATE))
+        with autocast(ear.device):
+            ids = ear.decoder.greedy(torch.tensor(prompt, device=ear.device), features, frames, end, most)
+        for name, row in zip(batch, ids.tolist(), strict=True):
+            heard[name] = ear.text(row[: row.index(end)] if end in row else row)
+    return heard

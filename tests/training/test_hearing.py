@@ -247,7 +247,7 @@ def test_a_run_by_the_clock_ends_and_says_what_held_out_people_lose(tmp_path: Pa
 
 
 def test_quantizer_files_of_a_pack_may_be_half_precision(tmp_path: Path) -> None:
-    from zipper.training.one_card.listen import load_quantizer
+    from zipper.training.one_card.tokens import load_quantizer
 
     quantizer = Quantizer(QuantizerConfig(phones=5, feature_width=8, width=16))
     save_file({n: w.half() for n, w in quantizer.state_dict().items()}, tmp_path / "quantizer.safetensors")

@@ -13,7 +13,7 @@ from zipper.model.checkpoint import load, load_tower
 from zipper.speech.quantizer import Quantizer, QuantizerConfig
 from zipper.text.tokenizer import TextTokenizer
 from zipper.training.labels import read_aligned
-from zipper.training.one_card import fuse
+from zipper.training.one_card import fuse, towers
 from zipper.training.one_card import pack as packing
 from zipper.training.one_card.bundle import Row, unpack, write_bundle
 from zipper.training.pairs import Pairs
@@ -90,12 +90,18 @@ def test_dropped_pieces_give_other_texts(pack: Path) -> None:
 
 
 def test_the_whole_job_writes_towers_and_a_fused_model(pack: Path, tmp_path: Path) -> None:
-    sizes = "--width 64 --depth 3 --heads 2 --kv-heads 1 --ff-width 96 --interval 1 --rows 2 --window 16"
-    times = "--text-seconds 0.5 --speech-seconds 0.5 --fuse-seconds 1 --batch-tokens 200 --workers 1"
+    sizes = "--width 64 --depth 3 --heads 2 --kv-heads 1 --ff-width 96 --rows 2 --window 16".split()
+    times = "--interval 1 --speech-seconds 0.5 --fuse-seconds 0.6 1 --batch-tokens 200 --workers 1".split()
     folders = ["--pack", str(pack), "--out", str(tmp_path / "out"), "--run", str(tmp_path / "run")]
-    fuse.main([*folders, *sizes.split(), *times.split()])
+    towers.main([*folders, *sizes, "--seconds", "0.5"])
+    fuse.main([*folders, *sizes, *times])
     model = load(tmp_path / "out" / "zipper")
     text = load_tower(tmp_path / "out" / "pretrain-text")
     for name, weight in model.text.state_dict().items():
         assert torch.equal(weight, text.state_dict()[name]), "the text tower stays frozen in the fusion"
-    assert "held_out.voice.tts" in (tmp_path / "run" / "zip" / "log.jsonl").read_text()
+    steps = []
+    for part in ("zip-0", "zip-1"):
+        log = [json.loads(line) for line in (tmp_path / "run" / part / "log.jsonl").read_text().splitlines()]
+        assert "held_out.voice.tts" in log[-1]
+        steps.append(log[-1]["step"])
+    assert 0 < steps[0] < steps[1], "the second part goes on where the first one ended"

@@ -268,8 +268,7 @@ def fuse(config: FusionConfig, work: Path, resume: bool) -> None:
     )
     stage = ZipStage(model, config.loss)
     if config.compile:
-        zips = [model.zips.block(point, m) for point in range(model.config.zip_points) for m in MODALITIES]
-        compile_blocks([*model.text.blocks, *model.speech.blocks, *zips])
+        compile_fused(model)
     held_out = {
         group: [pairs(task, sources, 0.0, held_out=True)(number) for number in range(HELD_OUT_BATCHES)]
         for group, task, sources in held_out_groups(work, config)
@@ -285,6 +284,12 @@ def compile_blocks(blocks: Iterable[torch.nn.Module]) -> None:
     """Let torch.compile fuse what lies between the matrix products of each block; the names of weights stay."""
     for block in blocks:
         block.compile(dynamic=True)
+
+
+def compile_fused(model: ZipperModel) -> None:
+    """The same for both towers and the zips between them."""
+    zips = [model.zips.block(point, m) for point in range(model.config.zip_points) for m in MODALITIES]
+    compile_blocks([*model.text.blocks, *model.speech.blocks, *zips])
 
 
 def fused_model(text: Tower, speech: Tower, config: FusionConfig) -> ZipperModel:

@@ -40,19 +40,22 @@ class Row:
 
 
 def write_bundle(path: Path, rows: Sequence[Row]) -> None:
-    """All rows in one compressed .npz."""
+    """All rows in one compressed .npz; it appears under its name when it is whole."""
     tokens = np.concatenate([row.tokens for row in rows]).astype(np.int16)
     words = np.concatenate([row.words.reshape(-1, 2) for row in rows]).astype(np.int32)
     edges = np.diff(words.reshape(-1), prepend=0).astype(np.int16)  # small numbers compress well
     head = [[row.id, row.source, row.speaker, row.text, len(row.tokens), len(row.words)] for row in rows]
-    np.savez_compressed(
-        path,
-        low=(tokens & 255).astype(np.uint8),
-        high=(tokens >> 8).astype(np.uint8),
-        phones=np.concatenate([row.phones for row in rows]).astype(np.uint8),
-        edges=edges,
-        head=np.frombuffer(json.dumps(head, ensure_ascii=False).encode(), np.uint8),
-    )
+    partial = path.with_suffix(".part")
+    with partial.open("wb") as file:
+        np.savez_compressed(
+            file,
+            low=(tokens & 255).astype(np.uint8),
+            high=(tokens >> 8).astype(np.uint8),
+            phones=np.concatenate([row.phones for row in rows]).astype(np.uint8),
+            edges=edges,
+            head=np.frombuffer(json.dumps(head, ensure_ascii=False).encode(), np.uint8),
+        )
+    partial.rename(path)
 
 
 def read_bundle(path: Path) -> Iterator[Row]:

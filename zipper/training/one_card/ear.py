@@ -54,17 +54,21 @@ class Ear:
         return str(self.pieces.decode([self.kept[i] for i in ids], skip_special_tokens=True)).strip()
 
 
-def load_ear(pack: Path, device: torch.device) -> Ear:
-    """Read the pack's encoder and decoder."""
+def load_encoder(pack: Path, device: torch.device) -> WhisperEncoder:
+    """Read the pack's encoder, which stays as it is."""
     encoder = WhisperEncoder(EncoderConfig())
     encoder.load_state_dict({name: weight.float() for name, weight in load_file(pack / "encoder.safetensors").items()})
+    return encoder.eval().requires_grad_(False).to(device)
+
+
+def load_ear(pack: Path, device: torch.device) -> Ear:
+    """Read the pack's encoder and decoder."""
+    encoder = load_encoder(pack, device)
     kept = json.loads((pack / "whisper" / "kept.json").read_text())
     decoder = WhisperDecoder(DecoderConfig(len(kept)))
     decoder.load_state_dict({n: w.float() for n, w in load_file(pack / "whisper" / "decoder.safetensors").items()})
     pieces = Tokenizer.from_file(str(pack / "whisper" / "tokenizer.json"))
-    frozen = (encoder, decoder)
-    for module in frozen:
-        module.eval().requires_grad_(False).to(device)
+    decoder.eval().requires_grad_(False).to(device)
     return Ear(encoder, decoder, pieces, kept, {piece: place for place, piece in enumerate(kept)}, device)
 
 
@@ -81,18 +85,18 @@ def batches_of(waveforms: Waveforms, names: Sequence[str], seconds: float) -> It
 
 
 @torch.inference_mode()
-def features_of(ear: Ear, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+def features_of(encoder: WhisperEncoder, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
     """Features (B, F, W) in bfloat16 and their number (B,) of frames."""
     mels, counts = log_mels(samples, lengths)
-    with autocast(ear.device):
-        return ear.encoder(mels, counts), counts // 2
+    with autocast(samples.device):
+        return encoder(mels, counts), counts // 2
 
 
 def phone_classifier(ear: Ear, waveforms: Waveforms, phones: Mapping[str, np.ndarray], steps: int) -> PhoneClassifier:
     """Learn phones from generated speech, whose durations are known."""
     found, labels = [], []
     for names in batches_of(waveforms, list(phones), ENCODE_SECONDS):
-        features, frames = features_of(ear, *waveforms.gather(names))
+        features, frames = features_of(ear.encoder, *waveforms.gather(names))
         for row, (name, count) in enumerate(zip(names, frames.tolist(), strict=True)):
             known = phones[name][:count]
             found.append(features[row, : len(known)].clone())
@@ -106,7 +110,7 @@ def phone_log_probs(
 ) -> Iterator[tuple[str, np.ndarray]]:
     """(name, (F, phones) float16) of each recording."""
     for batch in batches_of(waveforms, names, ENCODE_SECONDS):
-        features, frames = features_of(ear, *waveforms.gather(batch))
+        features, frames = features_of(ear.encoder, *waveforms.gather(batch))
         probs = classifier(features.float()).log_softmax(-1).half().cpu().numpy()
         for name, row, count in zip(batch, probs, frames.tolist(), strict=True):
             yield name, row[:count]
@@ -123,7 +127,7 @@ def transcripts(ear: Ear, waveforms: Waveforms, names: Sequence[str], seconds: f
             break
         samples, lengths = waveforms.gather(batch)
         longer = (lengths + int(TEACHER_SILENCE * SPEECH_RATE)).clamp(max=int(29.9 * SPEECH_RATE))
-        features, frames = features_of(ear, F.pad(samples, (0, int(longer.max()) - samples.shape[1])), longer)
+        features, frames = features_of(ear.encoder, F.pad(samples, (0, int(longer.max()) - samples.shape[1])), longer)
         most = min(220, 8 + int(PIECES_A_SECOND * int(longer.max()) / SPEECH_RATE))
         with autocast(ear.device):
             ids = ear.decoder.greedy(torch.tensor(prompt, device=ear.device), features, frames, end, most)

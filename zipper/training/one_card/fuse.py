@@ -1,18 +1,17 @@
-"""Second job on one card: both towers and the fusion, from bundles of tokens and the ids of a text corpus.
+"""Job on one card: the speech tower and the fusion, from bundles of tokens and the text tower that `towers` made.
 
-python -m zipper.training.one_card.fuse --pack PACK --out OUT --text-seconds 60 --speech-seconds 40 --fuse-seconds 230
+python -m zipper.training.one_card.fuse --pack PACK --out OUT --run RUN --speech-seconds 40 --fuse-seconds 100 200
 
-PACK holds bundles/*.npz, text/ (text_tokenizer.json, and ids.npy, the corpus in pieces) and speech_tokenizer/
-(quantizer.json and quantizer.safetensors). Everything is laid on the device once, so that no step waits for data.
+PACK holds bundles/*.npz, text/text_tokenizer.json and speech_tokenizer/ (quantizer.json and quantizer.safetensors), OUT
+holds pretrain-text/. Everything is laid on the device once, so that no step waits for data.
 """
 
 import argparse
 import logging
 import multiprocessing
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -20,27 +19,28 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from zipper.model.checkpoint import save, save_tower
+from zipper.model.checkpoint import load_tower, save
 from zipper.model.tower import Tower
-from zipper.rates import FRAME_RATE
+from zipper.rates import FRAME_RATE, TOKEN_RATE
 from zipper.speech.quantizer import Quantizer
 from zipper.text.tokenizer import TextTokenizer
 from zipper.training.config import FusionConfig, TowerSize
 from zipper.training.held_out import READERS, TENTHS, is_held_out
 from zipper.training.loop import BatchPlan, LoopConfig, Trainer
 from zipper.training.one_card.bundle import UNKNOWN_PHONE, Row, read_bundle
-from zipper.training.one_card.listen import load_quantizer
+from zipper.training.one_card.tokens import load_quantizer
+from zipper.training.one_card.towers import DeviceWindows, add_options, pretrain, start_logging, tower_size
 from zipper.training.pairs import PairBatch, Task, piece_spans
-from zipper.training.pretrain import PretrainStage, pack_tokens
-from zipper.training.stages import SPECIALS, code_embeddings, fused_model, tower_config
+from zipper.training.pretrain import pack_tokens
+from zipper.training.stages import SPECIALS, code_embeddings, compile_fused, fused_model, tower_config
 from zipper.training.zipping import Mixture, ZipLoss, ZipStage
 
 log = logging.getLogger(__name__)
 
 VARIANTS = 3  # ways to cut each text into pieces, where pieces are dropped
 VOICE = "heart"  # the speaker that the mouth learns
+DROPOUT = 0.1  # of pieces, in the text that is spoken
 CHUNK = 256
-WINDOW = 512  # tokens of a window in pre-training
 
 
 @cache
@@ -126,28 +126,6 @@ class DevicePairs:
         return found.scatter(1, flat.counts[rows][:, None] + 1, ids[1])
 
 
-class DeviceWindows:
-    """Batch number -> (rows, WINDOW + 1) windows of a flat token array on the device."""
-
-    def __init__(self, tokens: np.ndarray, rows: int, device: torch.device, length: int = WINDOW) -> None:
-        self.tokens, self.rows, self.length = torch.from_numpy(tokens.astype(np.int32)).to(device), rows, length
-
-    def __call__(self, number: int) -> Tensor:
-        draw = torch.Generator().manual_seed(number)
-        starts = torch.randint(len(self.tokens) - self.length - 1, (self.rows, 1), generator=draw)
-        place = starts.to(self.tokens.device) + torch.arange(self.length + 1, device=self.tokens.device)
-        return self.tokens[place].long()
-
-
-def pretrain(tower: Tower, windows: DeviceWindows, loop: LoopConfig, run: Path, out: Path) -> Tower:
-    """Next-token prediction for so many seconds; rounded to half precision, as the fused model will hold it."""
-    if loop.seconds:
-        Trainer(PretrainStage(tower), windows, loop, run).run(resume=False)
-    tower.load_state_dict({name: weight.half().float() for name, weight in tower.state_dict().items()})
-    save_tower(tower.cpu(), out)
-    return tower
-
-
 def held_out_batches(rows: Sequence[Row], make: "PairMaker") -> dict[str, list[PairBatch]]:
     """Batches of the people that are held out, by group, unchanged views alone."""
     groups: dict[str, tuple[Task, list[Row]]] = {
@@ -185,63 +163,92 @@ def speech_tower(size: TowerSize, quantizer: Quantizer, seed: int) -> Tower:
     return tower
 
 
-def run(a: argparse.Namespace, device: torch.device, pool: ProcessPoolExecutor | None) -> None:
-    """All stages in their order."""
-    rows = [row for path in sorted((a.pack / "bundles").glob("*.npz")) for row in read_bundle(path)]
+def read_rows(folder: Path) -> list[Row]:
+    """The rows of all bundles that are there by now."""
+    rows = [row for path in sorted(folder.glob("*.npz")) for row in read_bundle(path)]
+    log.info("%d rows, %.1f h", len(rows), hours(rows))
+    return rows
+
+
+def hours(rows: Iterable[Row]) -> float:
+    """Hours of speech."""
+    return sum(len(row.tokens) for row in rows) / TOKEN_RATE / 3600
+
+
+def heard_rows(rows: Sequence[Row], most_generated: float) -> list[Row]:
+    """What recognition learns from: all recordings, and so many hours of generated speech, which is easier."""
+    found, seconds = [], 0.0
+    for row in rows:
+        generated = row.speaker == VOICE
+        if not generated or seconds < most_generated * 3600:
+            found.append(row)
+            seconds += generated * len(row.tokens) / TOKEN_RATE
+    return found
+
+
+def is_spoken(row: Row) -> bool:
+    """Whether synthesis learns from it: the voice, unchanged."""
+    return row.speaker == VOICE and "." not in row.source
+
+
+def fuse(
+    a: argparse.Namespace, stage: ZipStage, rows: Sequence[Row], make: PairMaker, part: int, before: Trainer | None
+) -> Trainer:
+    """One part of the fusion, which goes on from the part before; the learning rate falls in the last one."""
     train = [row for row in rows if not is_held_out(row.id)]
-    log.info("%d rows, %.1f h", len(rows), sum(len(row.tokens) for row in rows) / 25 / 3600)
+    spoken = pack_tokens((row.tokens for row in train), *make.ids)
+    windows = DeviceWindows(spoken, max(1, a.batch_tokens // a.window), make.device, a.window)
+    heard, mouth = heard_rows(train, a.heard_generated), [row for row in train if is_spoken(row)]
+    log.info("part %d: %.1f h are heard, %.1f h are spoken", part, hours(heard), hours(mouth))
+    kinds = (make("recognise", heard, 0.0), make("synthesise", mouth, DROPOUT), windows)
+    held_out = held_out_batches([row for row in rows if is_held_out(row.id)], make)
+    loop = LoopConfig(
+        steps=0, warmup=100, lr=a.lr, seconds=a.fuse_seconds[part], average=0.995, validate_seconds=90, save_seconds=90,
+        final_lr=0.0 if part == len(a.fuse_seconds) - 1 else 1.0,
+    )  # fmt: skip
+    trainer = Trainer(stage, Mixture(list(zip(kinds, a.mixture, strict=True))), loop, a.run / f"zip-{part}", held_out)
+    if before is not None:
+        trainer.optimisers, trainer.step = before.optimisers, before.step
+    trainer.run(resume=False)
+    log.info("part %d ends at step %d", part, trainer.step)
+    return trainer
+
+
+def run(a: argparse.Namespace, device: torch.device, pool: ProcessPoolExecutor | None) -> None:
+    """The speech tower, then the fusion."""
+    rows = read_rows(a.pack / "bundles")
     quantizer = load_quantizer(a.pack / "speech_tokenizer", torch.device("cpu"))
-    tokenizer = TextTokenizer.from_pretrained(a.pack / "text")
-    codes, size = quantizer.config.codes, TowerSize(a.width, a.depth, a.heads, a.kv_heads, a.ff_width)
+    codes = quantizer.config.codes
     ids = (codes, codes + 1)
-    shared = LoopConfig(steps=0, warmup=100, save_seconds=60)
-
-    torch.manual_seed(a.seed)
-    text = Tower(tower_config(size, tokenizer.vocab_size, tokenizer.begin_id, tokenizer.end_id))
-    corpus = np.load(a.pack / "text" / "ids.npy", mmap_mode="r")
-    windows = DeviceWindows(np.asarray(corpus), a.rows, device, a.window)
-    loop = replace(shared, lr=4e-3, seconds=a.text_seconds)
-    text = pretrain(text, windows, loop, a.run / "text", a.out / "pretrain-text")
-
-    spoken = pack_tokens((row.tokens for row in train), *ids)
-    loop = replace(shared, lr=3e-3, seconds=a.speech_seconds)
-    tower = speech_tower(size, quantizer, a.seed)
-    speech = pretrain(tower, DeviceWindows(spoken, a.rows, device, a.window), loop, a.run / "speech", a.out / "speech")
+    spoken = pack_tokens((row.tokens for row in rows if not is_held_out(row.id)), *ids)
+    windows = DeviceWindows(spoken, a.rows, device, a.window)
+    tower = speech_tower(tower_size(a), quantizer, a.seed)
+    speech = pretrain(tower, windows, a, 3e-3, a.speech_seconds, a.out / "pretrain-speech")
 
     config = FusionConfig(LoopConfig(steps=0), (), (), a.interval, a.interval, a.heads)
-    model = fused_model(text.float(), speech.float(), config)
-    make = PairMaker(a.pack / "text", ids, a.batch_tokens, device, pool)
-    mouth = [row for row in train if row.speaker == VOICE and "." not in row.source]
-    hearing, speaking, alone = a.mixture
-    mixture = Mixture(
-        [
-            (make("recognise", train, 0.0), hearing),
-            (make("synthesise", mouth, config.dropout), speaking),
-            (DeviceWindows(spoken, max(1, a.batch_tokens // a.window), device, a.window), alone),
-        ]
-    )
-    held_out = held_out_batches([row for row in rows if is_held_out(row.id)], make)
+    model = fused_model(load_tower(a.out / "pretrain-text").float(), speech.float(), config)
+    if a.compile:
+        compile_fused(model)
     stage = ZipStage(model, ZipLoss(hearing_jitter=0.2, levels=tuple(quantizer.config.levels)))
-    loop = replace(shared, lr=a.lr, seconds=a.fuse_seconds, average=0.995, validate_seconds=60)
-    trainer = Trainer(stage, mixture, loop, a.run / "zip", held_out)
-    trainer.run(resume=False)
-    log.info("fusion: %d steps", trainer.step)
+    make = PairMaker(a.pack / "text", ids, a.batch_tokens, device, pool)
+    trainer: Trainer | None = None
+    for part in range(len(a.fuse_seconds)):
+        rows = read_rows(a.pack / "bundles")
+        trainer = fuse(a, stage, rows, make, part, trainer)
     save(model.cpu().half().eval(), a.out / "zipper")
 
 
 def parser() -> argparse.ArgumentParser:
     """Command line."""
     top = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("pack", "out", "run"):
-        top.add_argument(f"--{name}", type=Path, required=True)
-    for name, seconds in (("text", 60.0), ("speech", 40.0), ("fuse", 230.0)):
-        top.add_argument(f"--{name}-seconds", type=float, default=seconds, help="default %(default)s")
-    sizes = {"width": 384, "depth": 10, "heads": 6, "kv-heads": 2, "ff-width": 1024, "interval": 2}
-    for name, value in sizes.items():
-        top.add_argument(f"--{name}", type=int, default=value, help="of each tower (default %(default)s)")
-    for name, value in (("rows", 96), ("window", WINDOW), ("batch-tokens", 48_000), ("seed", 0)):
-        top.add_argument(f"--{name}", type=int, default=value, help="default %(default)s")
-    top.add_argument("--lr", type=float, default=2.5e-3, help="of the fusion (default %(default)s)")
+    add_options(top)
+    top.add_argument("--interval", type=int, default=2, help="blocks between zip points (default %(default)s)")
+    top.add_argument("--speech-seconds", type=float, default=40.0, help="default %(default)s")
+    what = "of each part of the fusion; before each the bundles are read again, as new ones may have come"
+    top.add_argument("--fuse-seconds", type=float, nargs="+", default=[230.0], help=what)
+    top.add_argument("--batch-tokens", type=int, default=64_000, help="of speech, padded (default %(default)s)")
+    top.add_argument("--heard-generated", type=float, default=30.0, help="hours of generated speech in recognition")
+    top.add_argument("--lr", type=float, default=2e-3, help="of the fusion (default %(default)s)")
     top.add_argument("--mixture", type=int, nargs=3, default=(10, 9, 1), metavar=("HEAR", "SPEAK", "ALONE"))
     top.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     return top
@@ -250,9 +257,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the job."""
     a = parser().parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    torch.backends.cuda.enable_cudnn_sdp(False)  # it plans each new shape for a tenth of a second
+    start_logging(device)
     if a.workers < 2:
         run(a, device, None)
         return

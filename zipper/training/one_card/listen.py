@@ -1,10 +1,10 @@
-"""First job on one card: the tokenizer, then the tokens of everything.
+"""Job on one card: the speech tokenizer, and what it makes of the recordings.
 
 python -m zipper.training.one_card.listen --pack PACK --speech TARS --generated SHARDS --out OUT --seconds 110
 
 PACK holds encoder.safetensors and quantizer.safetensors of the speech tokenizer to go on from, whisper/ (the decoder
 with the pieces kept and its tokenizer) and styles.tsv (utterance, transcript in natural case). Writes the new tokenizer
-and bundles of tokens, texts and phones for the fusion.
+and real.npz: tokens, transcripts, phones and word times of the recordings.
 """
 
 import argparse
@@ -13,72 +13,33 @@ import logging
 import multiprocessing
 import os
 import shutil
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
-from zipper.rates import FRAMES_PER_TOKEN, SPEECH_RATE, TOKEN_RATE
-from zipper.speech.quantizer import Quantizer, QuantizerConfig
+from zipper.rates import SPEECH_RATE
+from zipper.speech.quantizer import Quantizer
 from zipper.training.hearing import PROMPT, HearingBatches, HearingConfig, HearingStage
 from zipper.training.held_out import is_held_out
 from zipper.training.loop import LoopConfig, Trainer
 from zipper.training.manifest import Utterance
-from zipper.training.one_card.bundle import UNKNOWN_PHONE, Row, write_bundle
-from zipper.training.one_card.ear import (
-    ENCODE_SECONDS,
-    Ear,
-    autocast,
-    batches_of,
-    features_of,
-    load_ear,
-    phone_classifier,
-    phone_log_probs,
-    transcripts,
-)
+from zipper.training.one_card.bundle import write_bundle
+from zipper.training.one_card.ear import Ear, autocast, load_ear, phone_classifier, phone_log_probs, transcripts
 from zipper.training.one_card.recordings import Timed, align_all, read_sources
 from zipper.training.one_card.speak import in_frames, read_shard
+from zipper.training.one_card.tokens import Material, joined_noises, load_quantizer, tokenize, written_shards
 from zipper.training.teacher import close, correct
-from zipper.training.waveforms import DeviceAugmentConfig, DeviceAugmenter, Waveforms
+from zipper.training.waveforms import DeviceAugmenter, Waveforms
 
 log = logging.getLogger(__name__)
 
 CLASSIFIER_STEPS = 1500
 OFTEN = {"common-voice-v1-valid-dev": 2}  # times an epoch, for sources with many speakers; others once
-NOISE_SOURCE = "noise"
-
-
-@dataclass
-class Material:
-    """Everything there is to train on: real recordings, then generated ones."""
-
-    clips: dict[str, np.ndarray] = field(default_factory=dict)
-    speakers: dict[str, str] = field(default_factory=dict)
-    texts: dict[str, str] = field(default_factory=dict)
-    phones: dict[str, np.ndarray] = field(default_factory=dict)  # at 50 Hz
-    words: dict[str, np.ndarray] = field(default_factory=dict)  # (n, 2) frames
-
-    def add_generated(self, shards: Sequence[Path], most_hours: float) -> int:
-        """Utterances of generated speech with their phones; how many."""
-        seconds, count = 0.0, 0
-        for shard in shards:
-            for row in read_shard(shard):
-                name = f"hibari/{row.id}"
-                if name in self.clips or len(row.samples) > 25 * SPEECH_RATE:
-                    continue
-                self.clips[name], self.texts[name], self.speakers[name] = row.samples, row.text, "heart"
-                self.phones[name], self.words[name] = row.phones, row.words
-                seconds, count = seconds + len(row.samples) / SPEECH_RATE, count + 1
-            if seconds > most_hours * 3600:
-                break
-        log.info("generated: %d utterances, %.1f h", count, seconds / 3600)
-        return count
 
 
 def prepare_real(
@@ -86,7 +47,7 @@ def prepare_real(
     material: Material, classifier_names: Sequence[str], pool: Executor, steps: int, teacher_seconds: float,
 ) -> Tensor:
     """Transcripts, phones and word times of the real recordings into the material; the recorded noises."""
-    noise = [clips.pop(name) for name in list(clips) if name.startswith(NOISE_SOURCE + "/")]
+    noises = joined_noises(clips, ear.device)
     names = list(clips)
     real = Waveforms(clips, ear.device)
     log.info("real: %d recordings, %.1f h", len(names), real.counts.sum() / SPEECH_RATE / 3600)
@@ -111,8 +72,7 @@ def prepare_real(
         same = len(found.words) == len(material.texts[name].split())
         material.words[name] = in_frames(found.words if same else [])
     log.info("aligned: %d recordings, %d left out", len(names) - dropped, dropped)
-    joined = np.concatenate(noise) if noise else np.zeros(0, np.int16)
-    return torch.from_numpy(joined).to(ear.device).float() / 32767
+    return noises
 
 
 def training_names(material: Material) -> list[str]:
@@ -184,38 +144,6 @@ def report(
     return found
 
 
-@torch.inference_mode()
-def tokenize(
-    ear: Ear, quantizer: Quantizer, material: Material, names: Sequence[str], augmenter: DeviceAugmenter | None,
-    suffix: str,
-) -> Iterator[Row]:
-    """Rows of one view of the utterances: as they are, or changed by the augmenter."""
-    for start in range(0, len(names), 20_000):  # what lies on the device at once
-        part = names[start : start + 20_000]
-        waveforms = Waveforms({name: material.clips[name] for name in part}, ear.device)
-        for batch in batches_of(waveforms, part, ENCODE_SECONDS):
-            samples, lengths = waveforms.gather(batch)
-            ratio = torch.ones(len(batch), device=ear.device)
-            if augmenter is not None:
-                samples, lengths, ratio = augmenter.speed(samples, lengths)
-                samples = augmenter(samples, lengths)
-            features, frames = features_of(ear, samples, lengths)
-            tokens = frames // FRAMES_PER_TOKEN
-            _, ids = quantizer.encode(features.float(), tokens)
-            codes = ids.short().cpu().numpy()
-            for row, (name, count, speed) in enumerate(zip(batch, tokens.tolist(), ratio.tolist(), strict=True)):
-                yield _row(material, name, suffix, codes[row, :count], speed)
-
-
-def _row(material: Material, name: str, suffix: str, codes: np.ndarray, speed: float) -> Row:
-    known = material.phones[name].astype(np.int16)
-    place = (np.arange(len(codes)) * FRAMES_PER_TOKEN * speed).astype(int)
-    phones = np.where(place < len(known), known[place.clip(max=len(known) - 1)], UNKNOWN_PHONE)
-    words = (material.words[name] / speed).round().astype(np.int32)
-    source = name.partition("/")[0] + suffix
-    return Row(name, source, material.speakers[name], material.texts[name], codes, phones.astype(np.uint8), words)
-
-
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -226,10 +154,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=110, help="of training the tokenizer")
     parser.add_argument("--teacher-seconds", type=float, default=40, help="of the teacher's transcripts, at most")
     parser.add_argument("--batch-seconds", type=float, default=400)
-    parser.add_argument("--views", type=int, default=3, help="augmented views of real speech")
-    parser.add_argument("--train-hours", type=float, default=8, help="of generated speech in the tokenizer's training")
-    parser.add_argument("--hours", type=float, default=105, help="of generated speech that becomes tokens")
-    parser.add_argument("--wait", type=float, default=0, help="seconds to wait for generated speech, at most")
+    parser.add_argument("--shards", type=int, default=24, help="of generated speech (each a third of an hour), at most")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--run", type=Path, required=True, help="folder of the training's states, which stays behind")
     parser.add_argument("--few", type=int, default=0, help="recordings of each source, for a trial")
@@ -249,9 +174,8 @@ def run(a: argparse.Namespace, device: torch.device, pool: Executor) -> None:
     utterances, clips = read_sources(sorted(a.speech.glob("*.tar")), pool, a.few or None)
     log.info("decoded %d recordings", len(clips))
     material = Material()
-    shards = sorted(a.generated.glob("[0-9]*.npz"))
-    shards = [shard for shard in shards if ".part" not in shard.name]
-    material.add_generated(shards, a.train_hours)
+    for shard in written_shards(a.generated)[: a.shards]:
+        material.add_generated(read_shard(shard))
     spoken = list(material.clips)
     styles = dict(line.split("\t", 1) for line in (a.pack / "styles.tsv").read_text(encoding="utf-8").splitlines())
     noises = prepare_real(ear, utterances, clips, styles, material, spoken[:1200], pool, steps, a.teacher_seconds)
@@ -267,38 +191,8 @@ def run(a: argparse.Namespace, device: torch.device, pool: Executor) -> None:
     for name in ("log.jsonl", "held_out.json"):
         if (a.run / name).exists():
             shutil.copy(a.run / name, a.out / name)
-    write_tokens(a, ear, quantizer.to(device), material, noises)
-
-
-def load_quantizer(pack: Path, device: torch.device) -> Quantizer:
-    values = json.loads((pack / "quantizer.json").read_text())
-    quantizer = Quantizer(QuantizerConfig(**{**values, "levels": tuple(values["levels"])}))
-    tensors = load_file(pack / "quantizer.safetensors")
-    quantizer.load_state_dict({name: w.float() if w.is_floating_point() else w for name, w in tensors.items()})
-    return quantizer.to(device)
-
-
-def write_tokens(a: argparse.Namespace, ear: Ear, quantizer: Quantizer, material: Material, noises: Tensor) -> None:
-    """Bundles of every view, real ones first."""
-    real = [name for name in material.clips if not name.startswith("hibari/")]
-    augmenter = DeviceAugmenter(DeviceAugmentConfig(), noises)
-    for view in range(a.views + 1):
-        torch.manual_seed(100 + view)
-        changed, suffix = (augmenter, f".view-{view}") if view else (None, "")
-        rows = list(tokenize(ear, quantizer, material, real, changed, suffix))
-        write_bundle(a.out / f"real-{view}.npz", rows)
-        log.info("view %d: %d rows", view, len(rows))
-    deadline = time.monotonic() + a.wait
-    while not (a.generated / "finished").exists() and time.monotonic() < deadline:
-        time.sleep(1)
-    shards = [shard for shard in sorted(a.generated.glob("[0-9]*.npz")) if ".part" not in shard.name]
-    material.add_generated(shards, a.hours)
-    spoken = [name for name in material.clips if name.startswith("hibari/")]
-    rows = list(tokenize(ear, quantizer, material, spoken, None, ""))
-    write_bundle(a.out / "hibari-0.npz", rows)
-    noisy = [name for name in spoken if not name.startswith("hibari/cover")]
-    write_bundle(a.out / "hibari-1.npz", list(tokenize(ear, quantizer, material, noisy, augmenter, ".view-1")))
-    log.info("generated: %d rows, %.1f h", len(rows), sum(len(row.tokens) for row in rows) / TOKEN_RATE / 3600)
+    real = [name for name in material.clips if name not in set(spoken)]
+    write_bundle(a.out / "real.npz", list(tokenize(ear.encoder, quantizer.to(device), material, real, None, "")))
 
 
 if __name__ == "__main__":

@@ -40,9 +40,13 @@ class Endpoints:
         return found
 
     def synthesize(
-        self, text: str, voice: str | None = None, seed: int = 0, temperature: float = decoding.SPEECH_TEMPERATURE,
+        self,
+        text: str,
+        voice: str | None = None,
+        seed: int = 0,
+        temperature: float = decoding.SPEECH_TEMPERATURE,
         gates: float = 1.0,
-    ) -> tuple[str, dict[str, Any]]:  # fmt: skip
+    ) -> tuple[str, dict[str, Any]]:
         """Speak a text: a WAV file, and when each word is spoken. The same text, voice and seed give the same sound."""
         speech = self._spoken(text or "", voice or None, seed, temperature=temperature, gate_scale=gates)
         said = {**json.loads(export(speech, "json")), "voice": speech.voice, "seed": speech.seed}
@@ -95,17 +99,23 @@ class Endpoints:
         ]
         passages = [
             {
-                "text": passage.text, "start": round(passage.start, 3), "end": round(passage.end, 3),
+                "text": passage.text,
+                "start": round(passage.start, 3),
+                "end": round(passage.end, 3),
                 "shape": list(passage.attention.weights.shape),
                 "text_tokens": _tokens(passage.attention.text_tokens),
                 "speech_tokens": _tokens(passage.attention.speech_tokens),
             }
             for passage in result.passages
-        ]  # fmt: skip
+        ]
         gates = [{"attention": round(float(a), 4), "feed_forward": round(float(f), 4)} for a, f in maps[0].gates]
         return {
-            "text": result.text, "direction": direction, "gates": gates, "alignment_heads": heads, "passages": passages,
-        }  # fmt: skip
+            "text": result.text,
+            "direction": direction,
+            "gates": gates,
+            "alignment_heads": heads,
+            "passages": passages,
+        }
 
 
 def add(model: Zipper) -> None:
@@ -141,9 +151,11 @@ def add(model: Zipper) -> None:
 
 
 def _endpoint(
-    function: Callable[..., Any], inputs: Sequence[gr.components.Component], outputs: Sequence[gr.components.Component],
+    function: Callable[..., Any],
+    inputs: Sequence[gr.components.Component],
+    outputs: Sequence[gr.components.Component],
     light: bool = False,
-) -> None:  # fmt: skip
+) -> None:
     waiting = {"queue": False} if light else MODEL
     gr.Button(visible=False).click(
         guarded(function), inputs, outputs, api_name=function.__name__, show_progress="hidden", **waiting

@@ -133,9 +133,14 @@ def _draw_map(figure: Figure, axes: Axes, found: ShownMap, heads: Sequence[Align
     start, end = _span(found.passage)
     top = max(float(found.matrix.max()), 1e-6)
     image = axes.imshow(
-        found.matrix, cmap=COLOURS, vmin=0.0, vmax=top, aspect="auto", interpolation="none",
+        found.matrix,
+        cmap=COLOURS,
+        vmin=0.0,
+        vmax=top,
+        aspect="auto",
+        interpolation="none",
         extent=(start, end, rows - 0.5, -0.5),
-    )  # fmt: skip
+    )
     axes.set_yticks(range(rows), [readable(t.text) for t in attention.text_tokens], fontsize=min(8.0, font_size))
     axes.set_ylabel("text tokens")
     axes.tick_params(labelbottom=False)
@@ -163,9 +168,17 @@ def _draw_words(axes: Axes, words: Sequence[Any], width: float) -> None:
             continue
         last = place
         axes.annotate(
-            word.text, (middle, 1.0), (0, 3), xycoords=("data", "axes fraction"), textcoords="offset points",
-            rotation=40, rotation_mode="anchor", ha="left", va="bottom", fontsize=8,
-        )  # fmt: skip
+            word.text,
+            (middle, 1.0),
+            (0, 3),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            rotation=40,
+            rotation_mode="anchor",
+            ha="left",
+            va="bottom",
+            fontsize=8,
+        )
 
 
 def _draw_sound(wave: Axes, mel: Axes, shown: Shown, passage: Passage) -> None:

@@ -173,7 +173,7 @@ def _sliders(model: Zipper) -> list[gr.Slider]:
                         min_width=150,
                         buttons=[],
                         elem_id=f"gates-slider-{number}",
-                    )  # fmt: skip
+                    )
                 )
     return sliders
 

@@ -27,9 +27,13 @@ def marked_words(elem_id: str) -> gr.HTML:
     """A component that takes what `marks` returns; words are set as text, so they may be people's."""
     script = (HERE / "marks.js").read_text(encoding="utf-8")
     return gr.HTML(
-        marks("", []), html_template=TEMPLATE, css_template=CSS, js_on_load=script, apply_default_css=False,
+        marks("", []),
+        html_template=TEMPLATE,
+        css_template=CSS,
+        js_on_load=script,
+        apply_default_css=False,
         elem_id=elem_id,
-    )  # fmt: skip
+    )
 
 
 def marks(caption: str, words: Marked) -> dict[str, Any]:

@@ -15,12 +15,21 @@ HERE = Path(__file__).resolve().parent
 PURPOSE = (
     "Two language models, one for text and one for speech, zipped together: "
     "record a sentence and read it, type one and hear it, and see which sound belongs to which word."
-)  # fmt: skip
+)
 CLEAR_EVERY, CLEAR_AFTER = 600, 3600  # s: how often files are cleared, and how old they are then
 TEAL = gr.themes.Color(
-    "#eef8f7", "#d5efec", "#abded8", "#7fd1c3", "#45aaa1", "#1f7f80", "#17686c", "#17565b", "#17464d", "#123a40",
+    "#eef8f7",
+    "#d5efec",
+    "#abded8",
+    "#7fd1c3",
+    "#45aaa1",
+    "#1f7f80",
+    "#17686c",
+    "#17565b",
+    "#17464d",
+    "#123a40",
     "#0a2227",
-)  # fmt: skip
+)
 
 
 def build(model: Zipper, settings: Settings) -> Blocks:

@@ -88,9 +88,14 @@ def done(text: str) -> View:
 def connect(event: Any, handler: Any, inputs: list[Any], parts: View, stop: gr.Button) -> None:
     """Run a handler, a generator of views, on an event; the button stops it."""
     run = event(
-        told(handler), inputs, list(parts), show_progress="minimal", show_progress_on=parts.status,
-        api_visibility="private", **MODEL,
-    )  # fmt: skip
+        told(handler),
+        inputs,
+        list(parts),
+        show_progress="minimal",
+        show_progress_on=parts.status,
+        api_visibility="private",
+        **MODEL,
+    )
     stop.click(lambda: idle("Stopped."), None, parts.status, cancels=[run], queue=False, api_visibility="private")
 
 

@@ -67,25 +67,40 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", type=Path, metavar="FOLDER", help="model folder (default: the one that comes along)")
     bounds = parser.add_argument_group("limits", "what one request may take, so that the machine stays usable for all")
     bounds.add_argument(
-        "--queue-size", type=_whole, metavar="N", default=Settings.queue_size,
+        "--queue-size",
+        type=_whole,
+        metavar="N",
+        default=Settings.queue_size,
         help="requests that may wait; more are turned away (default: %(default)s)",
-    )  # fmt: skip
+    )
     bounds.add_argument(
-        "--max-seconds", type=_amount, metavar="S", default=limits.MAX_AUDIO_SECONDS,
+        "--max-seconds",
+        type=_amount,
+        metavar="S",
+        default=limits.MAX_AUDIO_SECONDS,
         help="longest recording, in seconds (default: %(default)g)",
-    )  # fmt: skip
+    )
     bounds.add_argument(
-        "--max-characters", type=_whole, metavar="N", default=limits.MAX_TEXT_CHARACTERS,
+        "--max-characters",
+        type=_whole,
+        metavar="N",
+        default=limits.MAX_TEXT_CHARACTERS,
         help="longest text (default: %(default)s)",
-    )  # fmt: skip
+    )
     bounds.add_argument(
-        "--max-upload", type=_amount, metavar="MB", default=limits.MAX_UPLOAD_BYTES / 1000**2,
+        "--max-upload",
+        type=_amount,
+        metavar="MB",
+        default=limits.MAX_UPLOAD_BYTES / 1000**2,
         help="largest file, in megabytes (default: %(default)g)",
-    )  # fmt: skip
+    )
     bounds.add_argument(
-        "--max-time", type=_amount, metavar="S", default=limits.MAX_REQUEST_SECONDS,
+        "--max-time",
+        type=_amount,
+        metavar="S",
+        default=limits.MAX_REQUEST_SECONDS,
         help="wall clock of one request, in seconds (default: %(default)g)",
-    )  # fmt: skip
+    )
     return parser
 
 

@@ -39,16 +39,27 @@ def recording_input(name: str, known: bool = True) -> RecordingInput:
     first = offered[DEFAULT_RECORDING]
     chosen = gr.Dropdown(
         [(f"{example.name} ({example.seconds:.0f} s)", example.name) for example in offered.values()],
-        value=first.name, label="Example recording", elem_id=f"{name}-example",
-    )  # fmt: skip
+        value=first.name,
+        label="Example recording",
+        elem_id=f"{name}-example",
+    )
     audio = gr.Audio(
-        _sound(first), sources=["microphone", "upload"], type="filepath", buttons=["download"],
-        label=f"Recording, at most {limits.MAX_COMPARED_SECONDS:g} s", elem_id=f"{name}-recording",
-    )  # fmt: skip
+        _sound(first),
+        sources=["microphone", "upload"],
+        type="filepath",
+        buttons=["download"],
+        label=f"Recording, at most {limits.MAX_COMPARED_SECONDS:g} s",
+        elem_id=f"{name}-recording",
+    )
     said = gr.Textbox(
-        first.text, label="What is said in it", info="For the word error rate; may stay empty.",
-        visible=known, lines=2, max_length=limits.MAX_TEXT_CHARACTERS, elem_id=f"{name}-said",
-    )  # fmt: skip
+        first.text,
+        label="What is said in it",
+        info="For the word error rate; may stay empty.",
+        visible=known,
+        lines=2,
+        max_length=limits.MAX_TEXT_CHARACTERS,
+        elem_id=f"{name}-said",
+    )
     light: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     chosen.input(guarded(partial(open_example, offered)), chosen, [audio, said], **light)
     # What was said in an example is not what is said in somebody's own recording
@@ -59,15 +70,21 @@ def recording_input(name: str, known: bool = True) -> RecordingInput:
 def sentence_input(name: str, model: Zipper) -> SentenceInput:
     """A text to speak, with example texts, a voice and a seed."""
     text = gr.Textbox(
-        DEFAULT_TEXT, label=f"Sentence, at most {limits.MAX_COMPARED_CHARACTERS} characters", lines=2,
-        max_length=limits.MAX_COMPARED_CHARACTERS, elem_id=f"{name}-text",
-    )  # fmt: skip
+        DEFAULT_TEXT,
+        label=f"Sentence, at most {limits.MAX_COMPARED_CHARACTERS} characters",
+        lines=2,
+        max_length=limits.MAX_COMPARED_CHARACTERS,
+        elem_id=f"{name}-text",
+    )
     with gr.Row():
         voice, seed = voice_input(name, model)
     chosen = gr.Dataset(
-        components=["textbox"], samples=[[line] for line in examples.texts()], label="Example sentences",
-        type="values", elem_id=f"{name}-texts",
-    )  # fmt: skip
+        components=["textbox"],
+        samples=[[line] for line in examples.texts()],
+        label="Example sentences",
+        type="values",
+        elem_id=f"{name}-texts",
+    )
     chosen.click(lambda row: row[0], chosen, text, queue=False, show_progress="hidden", api_visibility="private")
     return SentenceInput(text, voice, seed)
 

@@ -54,9 +54,14 @@ def speak(model: Zipper, text: str | None, voice: str | None, seed: float | None
 
 
 def speak_example(
-    model: Zipper, results: Results, offered: tuple[str, ...], number: int, voice: str | None, seed: float | None,
+    model: Zipper,
+    results: Results,
+    offered: tuple[str, ...],
+    number: int,
+    voice: str | None,
+    seed: float | None,
     temperature: float,
-) -> Iterator[View]:  # fmt: skip
+) -> Iterator[View]:
     """Speak an example text; at once, where this model has spoken it before with these options."""
     text = offered[results.checked(number)]
     as_offered = (voice or model.voices[0], seed, temperature) == _options(model)
@@ -170,17 +175,24 @@ def panel(model: Zipper, settings: Settings) -> None:
     with gr.Row():
         with gr.Column(min_width=300):
             text = gr.Textbox(
-                label="Text", lines=3, max_lines=12, placeholder="What shall be said?", elem_id="synthesize-text",
+                label="Text",
+                lines=3,
+                max_lines=12,
+                placeholder="What shall be said?",
+                elem_id="synthesize-text",
                 info=f"English, at most {limits.MAX_TEXT_CHARACTERS:,} characters; Shift+Enter speaks it.",
-            )  # fmt: skip
+            )
             options = _controls(model)
             with gr.Row():
                 go = gr.Button("Speak", variant="primary", elem_id="synthesize-go", min_width=120)
                 stop = gr.Button("Stop", variant="stop", elem_id="synthesize-stop", min_width=120)
             chosen = gr.Dataset(
-                label="Examples: click one to hear it", components=["textbox"], type="index",
-                samples=[[line] for line in offered], elem_id="synthesize-examples",
-            )  # fmt: skip
+                label="Examples: click one to hear it",
+                components=["textbox"],
+                type="index",
+                samples=[[line] for line in offered],
+                elem_id="synthesize-examples",
+            )
         with gr.Column(min_width=300):
             status = status_line(READY, "synthesize-status")
             sound = player(PLAYER)
@@ -191,8 +203,11 @@ def panel(model: Zipper, settings: Settings) -> None:
 
     common: dict[str, Any] = {
         "outputs": list(View(status, sound, heatmap, shown, text, *files)),
-        "show_progress": "minimal", "show_progress_on": status, "api_visibility": "private", **MODEL,
-    }  # fmt: skip
+        "show_progress": "minimal",
+        "show_progress_on": status,
+        "api_visibility": "private",
+        **MODEL,
+    }
     said = guarded(partial(speak, model))
     sampled = guarded(partial(speak_example, model, results, offered))
     gr.on([go.click, text.submit, chosen.click, stop.click], None, js=QUIET)
@@ -214,9 +229,14 @@ def _controls(model: Zipper) -> list[gr.components.Component]:
             again = gr.Button("New seed", elem_id="synthesize-new-seed", size="sm")
     with gr.Accordion("Advanced", open=False):
         heat = gr.Slider(
-            LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE, temperature, step=0.05, label="Temperature",
-            info="Lower is steadier, higher is livelier and errs more", elem_id="synthesize-temperature",
-        )  # fmt: skip
+            LOWEST_TEMPERATURE,
+            HIGHEST_TEMPERATURE,
+            temperature,
+            step=0.05,
+            label="Temperature",
+            info="Lower is steadier, higher is livelier and errs more",
+            elem_id="synthesize-temperature",
+        )
     again.click(new_seed, None, seeds, queue=False, show_progress="hidden", api_visibility="private")
     return [voices, seeds, heat]
 

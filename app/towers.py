@@ -89,9 +89,12 @@ def _text_tower(model: Zipper, common: dict[str, Any]) -> None:
         PROMPTS[0], label="Beginning of a text", lines=2, max_length=limits.MAX_TEXT_CHARACTERS, elem_id="towers-prompt"
     )
     chosen = gr.Dataset(
-        components=["textbox"], samples=[[line] for line in PROMPTS], label="Examples", type="values",
+        components=["textbox"],
+        samples=[[line] for line in PROMPTS],
+        label="Examples",
+        type="values",
         elem_id="towers-prompts",
-    )  # fmt: skip
+    )
     tokens = gr.Slider(10, MAX_TEXT_TOKENS, value=60, step=10, label="Tokens at most", elem_id="towers-tokens")
     seed, temperature = _chance("towers-text")
     run, stop = _buttons("Continue the text", "towers-text")
@@ -115,9 +118,11 @@ def _speech_tower(model: Zipper, common: dict[str, Any]) -> None:
         label="What the tower adds", interactive=False, buttons=["download"], elem_id="towers-speech-result"
     )
     heard = gr.Textbox(
-        label="Words that recognition finds in it", info="The tower knows sounds, not words: it babbles.",
-        interactive=False, elem_id="towers-speech-words",
-    )  # fmt: skip
+        label="Words that recognition finds in it",
+        info="The tower knows sounds, not words: it babbles.",
+        interactive=False,
+        elem_id="towers-speech-words",
+    )
     inputs = [audio, seconds, seed, temperature, voice]
     going = run.click(guarded(partial(continue_recording, model)), inputs, [status, sound, heard], **common)
     stoppable(stop, status, [going])
@@ -136,7 +141,12 @@ def _chance(name: str) -> tuple[gr.Number, gr.Slider]:
     with gr.Accordion("Advanced", open=False):
         seed = sources.seed_input(name)
         temperature = gr.Slider(
-            0, 1.5, value=decoding.COMPLETION_TEMPERATURE, step=0.05, label="Temperature",
-            info="0: always the likeliest token.", elem_id=f"{name}-temperature",
-        )  # fmt: skip
+            0,
+            1.5,
+            value=decoding.COMPLETION_TEMPERATURE,
+            step=0.05,
+            label="Temperature",
+            info="0: always the likeliest token.",
+            elem_id=f"{name}-temperature",
+        )
     return seed, temperature

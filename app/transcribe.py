@@ -177,9 +177,12 @@ def panel(model: Zipper, settings: Settings) -> None:
             with gr.Tabs():
                 with gr.Tab("Recording", id="recording"):
                     recording = gr.Audio(
-                        sources=["microphone", "upload"], type="filepath", label="Record or upload",
-                        buttons=["download"], elem_id="transcribe-recording",
-                    )  # fmt: skip
+                        sources=["microphone", "upload"],
+                        type="filepath",
+                        label="Record or upload",
+                        buttons=["download"],
+                        elem_id="transcribe-recording",
+                    )
                 with gr.Tab("Live", id="live"):
                     live = live_microphone("transcribe-live")
             with gr.Row():
@@ -201,9 +204,12 @@ def panel(model: Zipper, settings: Settings) -> None:
 
     outputs = list(View(status, text, heatmap, shown, recording, reference, *files))
     common: dict[str, Any] = {
-        "outputs": outputs, "show_progress": "minimal", "show_progress_on": status, "api_visibility": "private",
+        "outputs": outputs,
+        "show_progress": "minimal",
+        "show_progress_on": status,
+        "api_visibility": "private",
         **MODEL,
-    }  # fmt: skip
+    }
     starts = [recording.stop_recording, recording.upload, again.click]
     runs = [
         gr.on(starts, guarded(partial(transcribe, model)), recording, **common),
@@ -216,11 +222,13 @@ def panel(model: Zipper, settings: Settings) -> None:
 
 def _offer(offered: tuple[Recording, ...]) -> gr.Dataset:
     chosen = gr.Dataset(
-        label="Examples: click one to hear and read it", components=["textbox"], type="index",
+        label="Examples: click one to hear and read it",
+        components=["textbox"],
+        type="index",
         samples=[[example.name] for example in offered],
         sample_labels=[f"{example.name} · {example.seconds:.0f} s" for example in offered],
         elem_id="transcribe-examples",
-    )  # fmt: skip
+    )
     credits = dict.fromkeys(f"{example.source}, {example.licence}" for example in offered)
     gr.Markdown(f"<small>Recordings: {'; '.join(credits)}</small>")
     return chosen

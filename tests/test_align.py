@@ -9,14 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zipper.align.dtw import dtw_path, median_filter
-from zipper.align.heads import (
-    AlignmentHead,
-    choose_heads,
-    load_heads,
-    monotonic_score,
-    save_heads,
-    score_heads,
-)
+from zipper.align.heads import AlignmentHead, choose_heads, load_heads, monotonic_score, save_heads, score_heads
 from zipper.align.words import (
     LETTER_SECONDS,
     PAUSE_SECONDS,
@@ -136,9 +129,16 @@ def test_choose_heads_picks_the_planted_ones(axis: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{}", "[]", "[1]", '[{"direction": "up", "zip_point": 0, "head": 0, "score": 1}]',
-                '[{"direction": "text_from_speech", "zip_point": -1, "head": 0, "score": 1}]']
-)  # fmt: skip
+    "content",
+    [
+        "",
+        "{}",
+        "[]",
+        "[1]",
+        '[{"direction": "up", "zip_point": 0, "head": 0, "score": 1}]',
+        '[{"direction": "text_from_speech", "zip_point": -1, "head": 0, "score": 1}]',
+    ],
+)
 def test_a_bad_head_file_is_one_clear_error(content: str, tmp_path: Path) -> None:
     path = tmp_path / "alignment.json"
     path.write_text(content)
@@ -151,8 +151,11 @@ def test_a_bad_head_file_is_one_clear_error(content: str, tmp_path: Path) -> Non
 def test_pieces_become_words() -> None:
     pieces = ["ĠTh", "e", "Ġcaf", "Ã", "©", ",", "Ġis", "Ġ", "Ġopen", "."]
     assert [tuple(word) for word in group_words(pieces)] == [
-        ("The", 0, 2), ("café,", 2, 6), ("is", 6, 7), ("open.", 8, 10)
-    ]  # fmt: skip
+        ("The", 0, 2),
+        ("café,", 2, 6),
+        ("is", 6, 7),
+        ("open.", 8, 10),
+    ]
     assert decode_pieces(["Ã"]) == "\ufffd"
     assert group_words([]) == []
 

@@ -17,15 +17,7 @@ from zipper import decoding, limits
 from zipper.align.heads import AlignmentHead, save_heads
 from zipper.api import Zipper
 from zipper.audio import write_wav
-from zipper.errors import (
-    AudioError,
-    ConfigError,
-    LimitError,
-    NoSpeechError,
-    OptionError,
-    TextError,
-    WeightsError,
-)
+from zipper.errors import AudioError, ConfigError, LimitError, NoSpeechError, OptionError, TextError, WeightsError
 from zipper.model.zipper import ZipperModel
 from zipper.model.zips import GateScale
 from zipper.rates import SPEECH_RATE, TOKEN_RATE
@@ -231,8 +223,10 @@ def test_a_comma_makes_a_shorter_pause_than_a_full_stop(zipper: Zipper, monkeypa
     text = "It was a dark and stormy night, and how are you today? Hello there."
     speech = zipper.synthesize(text, seed=3)
     assert [p.text for p in speech.passages] == [
-        "It was a dark and stormy night.", "And how are you today?", "Hello there."
-    ]  # fmt: skip
+        "It was a dark and stormy night.",
+        "And how are you today?",
+        "Hello there.",
+    ]
     ends = [*(p.start for p in speech.passages[1:]), len(speech.samples) / speech.sample_rate]
     pauses = [round(after - p.end, 2) for p, after in zip(speech.passages, ends, strict=True)]
     assert pauses == [CLAUSE_PAUSE, SENTENCE_PAUSE, SENTENCE_PAUSE]
@@ -320,8 +314,20 @@ def test_what_is_no_number_of_tokens_is_told(zipper: Zipper, tokens: Any) -> Non
         zipper.complete("Hello.", max_tokens=tokens)
 
 
-@pytest.mark.parametrize("scale", ["1", float("nan"), float("inf"), [1, 0], object(), torch.ones(2), b"1",
-                                   GateScale((1.0,) * 9, (1.0,)), GateScale(("a",), ("b",))])  # fmt: skip
+@pytest.mark.parametrize(
+    "scale",
+    [
+        "1",
+        float("nan"),
+        float("inf"),
+        [1, 0],
+        object(),
+        torch.ones(2),
+        b"1",
+        GateScale((1.0,) * 9, (1.0,)),
+        GateScale(("a",), ("b",)),
+    ],
+)
 def test_what_is_no_gate_scale_is_told(zipper: Zipper, make_speech: MakeSpeech, scale: Any) -> None:
     for call in (
         lambda: zipper.transcribe((make_speech(1.0), SPEECH_RATE), gate_scale=scale),
@@ -403,9 +409,7 @@ def test_gates_as_trained_are_the_same_however_they_are_said(
 ) -> None:
     """None, 1 and a scale of ones: each holds a passage to its end; any other scale leaves it to the model."""
     sound = (make_speech(4.0), SPEECH_RATE)
-    usual, said, other = (
-        hasty.transcribe(sound, beams=beams, gate_scale=gates) for gates in (None, scale, 1.0 + 1e-9)
-    )
+    usual, said, other = (hasty.transcribe(sound, beams=beams, gate_scale=gates) for gates in (None, scale, 1.0 + 1e-9))
     assert said.text == usual.text != other.text
     np.testing.assert_array_equal(said.attention.weights, usual.attention.weights)
     spoken, same, free = (

@@ -119,11 +119,7 @@ def test_bad_files(tmp_path: Path, make_speech: MakeSpeech) -> None:
 
 
 def test_missing_folder_and_odd_names(tmp_path: Path) -> None:
-    for path, message in [
-        (tmp_path / "none.wav", "no file"),
-        (tmp_path, "folder"),
-        ("a\0b", "opened|no file"),
-    ]:
+    for path, message in [(tmp_path / "none.wav", "no file"), (tmp_path, "folder"), ("a\0b", "opened|no file")]:
         with pytest.raises(AudioError, match=message):
             load_audio(path)
 

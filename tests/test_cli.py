@@ -47,8 +47,7 @@ def clip(make_speech: MakeSpeech, tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    ("data", "message"),
-    [(None, "no file"), (b"", "empty"), (b"not audio at all" * 50, "known format")],
+    ("data", "message"), [(None, "no file"), (b"", "empty"), (b"not audio at all" * 50, "known format")]
 )
 def test_bad_recordings(tmp_path: Path, data: bytes | None, message: str) -> None:
     path = tmp_path / "clip.wav"
@@ -199,8 +198,10 @@ def test_complete(clip: str, tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 @pytest.fixture
 def clips(make_speech: MakeSpeech, tmp_path: Path) -> list[str]:
-    made = [write_wav(tmp_path / f"{name}.wav", make_speech(seconds), SPEECH_RATE) for name, seconds in
-            (("one", 1.0), ("two", 1.5), ("three", 2.0))]  # fmt: skip
+    made = [
+        write_wav(tmp_path / f"{name}.wav", make_speech(seconds), SPEECH_RATE)
+        for name, seconds in (("one", 1.0), ("two", 1.5), ("three", 2.0))
+    ]
     return [str(path) for path in made]
 
 

@@ -23,8 +23,10 @@ def test_sentences_are_passages() -> None:
 def test_headings_and_items_keep_their_pause() -> None:
     parts = cut(normalize("# Shopping\n- eggs\n- brown bread"))
     assert [(part.text, part.pause) for part in parts] == [
-        ("Shopping.", SENTENCE_PAUSE), ("Eggs.", SENTENCE_PAUSE), ("Brown bread.", SENTENCE_PAUSE)
-    ]  # fmt: skip
+        ("Shopping.", SENTENCE_PAUSE),
+        ("Eggs.", SENTENCE_PAUSE),
+        ("Brown bread.", SENTENCE_PAUSE),
+    ]
 
 
 def test_a_line_broken_inside_a_sentence_is_one_passage() -> None:

@@ -161,9 +161,7 @@ def test_harmonics_are_peaks_of_the_template() -> None:
     assert comb[1, harmonic] > 0.5 and comb[1, between] < -0.5
 
 
-@pytest.mark.parametrize(
-    "change", [{"voices": ()}, {"voices": ("a", "a")}, {"width": 0}, {"frame_context": (-1, 2)}]
-)
+@pytest.mark.parametrize("change", [{"voices": ()}, {"voices": ("a", "a")}, {"width": 0}, {"frame_context": (-1, 2)}])
 def test_impossible_sizes_are_refused(change: dict) -> None:
     values = {"codes": 8, "code_dims": 2, "voices": ("ada",), **SMALL, **change}
     with pytest.raises(ConfigError):

@@ -67,9 +67,7 @@ class StandIn:
         self.heads: tuple[AlignmentHead, ...] = ()
         self.text_tokenizer, self.speech_tokenizer = Letters(), Codes()
         self.detokenizer = SimpleNamespace(
-            voices=["one"],
-            sample_rate=22_050,
-            decode=lambda tokens, voice, seed=0: tone(len(tokens) / 25, 22_050),
+            voices=["one"], sample_rate=22_050, decode=lambda tokens, voice, seed=0: tone(len(tokens) / 25, 22_050)
         )
 
     def transcribe(self, source: tuple[np.ndarray, int]) -> SimpleNamespace:
@@ -104,9 +102,7 @@ def corpus(tmp_path: Path) -> Path:
     (tmp_path / "corpus" / "audio").mkdir(parents=True)
     for name in ("a", "b"):
         soundfile.write(tmp_path / "corpus" / "audio" / f"{name}.flac", tone(1.0), RATE)
-    phones = json.dumps(
-        [["_", 0.2], ["h", 0.1], ["I", 0.2], [" ", 0.04], ["ˈ", 0.06], ["ɔ", 0.2], [".", 0.2]]
-    )
+    phones = json.dumps([["_", 0.2], ["h", 0.1], ["I", 0.2], [" ", 0.04], ["ˈ", 0.06], ["ɔ", 0.2], [".", 0.2]])
     rows = [
         "id\tspeaker\tseconds\ttext\twords\tphonemes",
         'a\tx\t1.0\tHello there\t[["Hello", 0.1, 0.5], ["there", 0.5, 0.9]]\t',
@@ -123,9 +119,7 @@ def test_folder_tar_and_manifest_read_alike(corpus: Path, tmp_path: Path) -> Non
     with tarfile.open(tmp_path / "corpus.tar", "w") as archive:
         archive.add(corpus, "corpus")
     lines = (corpus / "manifest.tsv").read_text(encoding="utf-8").splitlines()
-    named = [
-        line + end for line, end in zip(lines, ("\taudio", "\taudio/a.flac", "\taudio/b.flac"), strict=True)
-    ]
+    named = [line + end for line, end in zip(lines, ("\taudio", "\taudio/a.flac", "\taudio/b.flac"), strict=True)]
     (corpus / "named.tsv").write_text("\n".join(named), encoding="utf-8")
     first, *others = [read_recordings(p) for p in (corpus, tmp_path / "corpus.tar", corpus / "named.tsv")]
     for other in others:
@@ -178,12 +172,7 @@ def test_error_rates_ignore_case_punctuation_and_spelling() -> None:
 
 
 def test_only_words_recognised_correctly_are_timed() -> None:
-    true = [
-        WordTime("The", 0, 0.2),
-        WordTime("um", 0.2, 0.3),
-        WordTime("cat,", 0.3, 0.6),
-        WordTime("sat", 0.7, 1),
-    ]
+    true = [WordTime("The", 0, 0.2), WordTime("um", 0.2, 0.3), WordTime("cat,", 0.3, 0.6), WordTime("sat", 0.7, 1)]
     found = [WordTime("the", 0.1, 0.2), WordTime("Cat", 0.32, 0.5), WordTime("sits", 0.7, 1)]
     pairs = match_words(true, found)
     assert [(t.word, f.word) for t, f in pairs] == [("The", "the"), ("cat,", "Cat")]
@@ -394,8 +383,13 @@ def test_table_lines_up_and_leaves_blanks() -> None:
     assert "none" in report.worst("t", [])
 
 
-def test_command_line(corpus: Path, model: ZipperModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                      capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+def test_command_line(
+    corpus: Path,
+    model: ZipperModel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     zipper = StandIn(model, [WordTime("hello", 0, 0.5), WordTime("there", 0.5, 1)])
     monkeypatch.setattr(cli, "load_zipper", lambda args: zipper)
     monkeypatch.setattr(cli, "load_recognizer", lambda folder, threads: lambda samples: "one two")
@@ -420,7 +414,10 @@ def test_command_line(corpus: Path, model: ZipperModel, tmp_path: Path, monkeypa
     names = [result["speech"] for result in json.loads(saved.read_text())["results"]]
     assert names == ["zipper", "zipper", "zipper, from its tokens"]
     capsys.readouterr()
-    for bad in (["asr", str(tmp_path / "none")], ["tts", str(sentences), "--no-mos"], ["text", str(sentences),
-                "--limit", "0"]):  # fmt: skip
+    for bad in (
+        ["asr", str(tmp_path / "none")],
+        ["tts", str(sentences), "--no-mos"],
+        ["text", str(sentences), "--limit", "0"],
+    ):
         assert cli.main([*bad, "--threads", "1"]) == 2
         assert capsys.readouterr().err.count("\n") == 1

@@ -94,8 +94,9 @@ def blocks(words: list[Word]) -> list[str]:
 
 def test_cues_end_at_sentences() -> None:
     assert blocks(spoken("It was late in the year. The leaves had fallen long ago.")) == [
-        "It was late in the year.", "The leaves had fallen long ago."
-    ]  # fmt: skip
+        "It was late in the year.",
+        "The leaves had fallen long ago.",
+    ]
 
 
 def test_cues_end_at_pauses() -> None:

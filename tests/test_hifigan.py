@@ -63,9 +63,7 @@ def test_copies_a_sound_after_some_training() -> None:
     assert distance().item() < 0.7 * before
 
 
-@pytest.mark.parametrize(
-    "change", [{"upsample_rates": (8, 8, 2)}, {"upsample_kernels": (16,)}, {"channels": 40}]
-)
+@pytest.mark.parametrize("change", [{"upsample_rates": (8, 8, 2)}, {"upsample_kernels": (16,)}, {"channels": 40}])
 def test_impossible_sizes_are_refused(change: dict) -> None:
     with pytest.raises(ConfigError):
         HifiGanConfig(**change)

@@ -6,16 +6,7 @@ import pytest
 import torch
 
 from zipper.rates import MELS, VOCODER_HOP, VOCODER_RATE
-from zipper.speech.mel import (
-    MAX_HZ,
-    MIN_HZ,
-    WINDOW,
-    MelSpectrogram,
-    band_edges,
-    filterbank,
-    hz_to_mel,
-    mel_to_hz,
-)
+from zipper.speech.mel import MAX_HZ, MIN_HZ, WINDOW, MelSpectrogram, band_edges, filterbank, hz_to_mel, mel_to_hz
 
 
 def test_filterbank_is_librosas() -> None:

@@ -40,9 +40,7 @@ def test_markup_is_text() -> None:
     assert normalize("<b>Hello</b> <script>alert(1)</script>") == "bee Hello bee script alert(one) script"
 
 
-@pytest.mark.parametrize(
-    "text", ["", "   ", "\n\t", "\U0001f600\U0001f680", "...?!", "\x00\x01", "\u200b", "- -"]
-)
+@pytest.mark.parametrize("text", ["", "   ", "\n\t", "\U0001f600\U0001f680", "...?!", "\x00\x01", "\u200b", "- -"])
 def test_nothing_to_speak(text: str) -> None:
     with pytest.raises(TextError, match="no "):
         normalize(text)

@@ -71,11 +71,14 @@ def opposite(sound: Samples, level: float, noise: float) -> Samples:
 @pytest.mark.parametrize(
     ("name", "codec"),
     [
-        ("a.wav", ()), ("a.flac", ()), ("a.mp3", ("-joint_stereo", "0", "-b:a", "256k")),
-        pytest.param("a.m4a", ("-b:a", "256k"), marks=needs_ffmpeg), ("a.ogg", ("-c:a", "libopus", "-b:a", "192k")),
+        ("a.wav", ()),
+        ("a.flac", ()),
+        ("a.mp3", ("-joint_stereo", "0", "-b:a", "256k")),
+        pytest.param("a.m4a", ("-b:a", "256k"), marks=needs_ffmpeg),
+        ("a.ogg", ("-c:a", "libopus", "-b:a", "192k")),
         pytest.param("a.webm", ("-c:a", "libopus", "-b:a", "192k"), marks=needs_ffmpeg),
     ],
-)  # fmt: skip
+)
 @needs_ffmpeg
 def test_opposite_phase(
     tmp_path: Path, make_speech: MakeSpeech, name: str, codec: tuple[str, ...], level: float, noise: float
@@ -124,11 +127,19 @@ def test_channels_behind_the_listener_are_mixed_like_any_other(
 
 
 CONTAINERS = {
-    "clip.avi": ("-c:a", "mp3"), "clip.flv": ("-c:a", "mp3", "-ar", "44100"), "clip.ts": ("-c:a", "aac"),
-    "flac.oga": ("-c:a", "flac"), "g722.wav": ("-c:a", "g722", "-ar", "16000"), "clip.mkv": ("-c:a", "flac"),
-    "clip.wma": (), "clip.mov": ("-c:a", "aac"), "clip.wv": (),
-    "clip.webm": (), "clip.aac": (), "clip.mpg": (),
-}  # fmt: skip
+    "clip.avi": ("-c:a", "mp3"),
+    "clip.flv": ("-c:a", "mp3", "-ar", "44100"),
+    "clip.ts": ("-c:a", "aac"),
+    "flac.oga": ("-c:a", "flac"),
+    "g722.wav": ("-c:a", "g722", "-ar", "16000"),
+    "clip.mkv": ("-c:a", "flac"),
+    "clip.wma": (),
+    "clip.mov": ("-c:a", "aac"),
+    "clip.wv": (),
+    "clip.webm": (),
+    "clip.aac": (),
+    "clip.mpg": (),
+}
 
 
 @needs_ffmpeg
@@ -214,9 +225,7 @@ def test_a_cut_wav_is_told_wherever_its_header_ends(tmp_path: Path, make_speech:
             load_audio(path)
 
 
-@pytest.mark.parametrize(
-    "kind", ["AIFF", "AU", "RF64", "W64", "CAF", "FLAC", "MP3", "OGG-VORBIS", "OGG-OPUS", "SVX"]
-)
+@pytest.mark.parametrize("kind", ["AIFF", "AU", "RF64", "W64", "CAF", "FLAC", "MP3", "OGG-VORBIS", "OGG-OPUS", "SVX"])
 def test_other_cut_files_are_told(tmp_path: Path, make_speech: MakeSpeech, kind: str) -> None:
     name, _, codec = kind.partition("-")
     path = tmp_path / "clip.bin"

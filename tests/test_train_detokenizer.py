@@ -114,9 +114,7 @@ def test_batches_are_decided_by_seed_and_number(work: Path, clips: Clips) -> Non
         assert torch.equal(clips(number).mel, again(number).mel)
     assert all(clips(number).hz.numel() <= 256 for number in range(9))
     other = Clips(CONFIG.chosen(), work, CONFIG.batch_frames, seed=2)
-    assert any(
-        clips(n).mel.shape != other(n).mel.shape or not clips(n).mel.equal(other(n).mel) for n in range(4)
-    )
+    assert any(clips(n).mel.shape != other(n).mel.shape or not clips(n).mel.equal(other(n).mel) for n in range(4))
 
 
 def test_learns_one_batch(clips: Clips) -> None:

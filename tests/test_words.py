@@ -12,8 +12,25 @@ from zipper.text.words import KnownWords, WordCost, count_words
 
 KNOWN = KnownWords(["don't", "sailor", "sail", "the", "well", "known", "sea"])
 PIECES = [
-    "", "", " the", " sail", "or", "er", ",", " do", "n", "'t", "\u2019", "t", " well", "-", "known", " S", "ea", "'s",
-]  # fmt: skip
+    "",
+    "",
+    " the",
+    " sail",
+    "or",
+    "er",
+    ",",
+    " do",
+    "n",
+    "'t",
+    "\u2019",
+    "t",
+    " well",
+    "-",
+    "known",
+    " S",
+    "ea",
+    "'s",
+]
 BEGIN, END = 0, 1
 COST = 3.0
 

@@ -15,16 +15,7 @@ from zipper.errors import ZipperError
 
 if TYPE_CHECKING:
     from zipper.api import Zipper
-    from zipper.results import (
-        Attention,
-        Passage,
-        Speech,
-        SpeechPart,
-        Token,
-        Transcript,
-        TranscriptPart,
-        Word,
-    )
+    from zipper.results import Attention, Passage, Speech, SpeechPart, Token, Transcript, TranscriptPart, Word
 
 __version__ = "0.1.0"
 

@@ -102,10 +102,14 @@ def _gain(samples: Samples) -> float | None:
 def _spans(probabilities: npt.NDArray[np.float32], total: int) -> list[Span]:
     """Stretches of speech that the detector's probabilities tell of, in `total` samples."""
     found = detector.package().get_speech_timestamps_from_probs(
-        probabilities.tolist(), sampling_rate=SPEECH_RATE, threshold=LIKELY, audio_length_samples=total,
-        min_speech_duration_ms=1000 * SHORTEST_SECONDS, min_silence_duration_ms=1000 * BREAK_SECONDS,
+        probabilities.tolist(),
+        sampling_rate=SPEECH_RATE,
+        threshold=LIKELY,
+        audio_length_samples=total,
+        min_speech_duration_ms=1000 * SHORTEST_SECONDS,
+        min_silence_duration_ms=1000 * BREAK_SECONDS,
         speech_pad_ms=1000 * EDGE_SECONDS,
-    )  # fmt: skip
+    )
     return [Span(int(span["start"]), int(span["end"])) for span in found]
 
 

@@ -244,9 +244,7 @@ class Zipper(Recognition, Synthesis, Completion):
         """
         return self._continue(prompt, modality, max_tokens, seed, temperature, voice)
 
-    def _request(
-        self, text: str, voice: str | None, seed: int, temperature: float
-    ) -> tuple[str, str, int, float]:
+    def _request(self, text: str, voice: str | None, seed: int, temperature: float) -> tuple[str, str, int, float]:
         """What is to be spoken and how, each in the form and the range that the model takes."""
         heat = checked.real(temperature, "The temperature", 0.0)
         return normalize(checked.text(text)), checked.voice(voice, self.voices), checked.seed(seed), heat

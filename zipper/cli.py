@@ -159,9 +159,7 @@ def _add_complete(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_import(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "checkpoint", help="folder with config.json and safetensors, or the one safetensors file"
-    )
+    parser.add_argument("checkpoint", help="folder with config.json and safetensors, or the one safetensors file")
     parser.add_argument("folder", help="folder to write the tower to")
     parser.set_defaults(run=_import_llama, model=None)
 
@@ -322,6 +320,4 @@ def _import_llama(options: argparse.Namespace) -> None:
     tower = import_llama(options.checkpoint)
     save_tower(tower, options.folder)
     size = sum(parameter.numel() for parameter in tower.parameters())
-    print(
-        f"{Path(options.folder)}: a tower of {tower.config.depth} blocks, {size / 1e6:.1f} million parameters"
-    )
+    print(f"{Path(options.folder)}: a tower of {tower.config.depth} blocks, {size / 1e6:.1f} million parameters")

@@ -71,9 +71,4 @@ def synthesis(text: str, seed: int, temperature: float, text_seconds: float = 0.
 
 def completion(max_tokens: int, seed: int, temperature: float) -> SamplingOptions:
     """For the continuation of one modality by its own tower."""
-    return SamplingOptions(
-        temperature=temperature,
-        top_p=COMPLETION_TOP_P,
-        max_tokens=max_tokens,
-        seed=seed,
-    )
+    return SamplingOptions(temperature=temperature, top_p=COMPLETION_TOP_P, max_tokens=max_tokens, seed=seed)

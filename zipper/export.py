@@ -57,11 +57,7 @@ def _vtt(found: Sequence[Cue]) -> str:
 def _json(spoken: Spoken) -> str:
     words = []
     for word in spoken.words:
-        entry: dict[str, object] = {
-            "text": word.text,
-            "start": round(word.start, 3),
-            "end": round(word.end, 3),
-        }
+        entry: dict[str, object] = {"text": word.text, "start": round(word.start, 3), "end": round(word.end, 3)}
         if word.confidence is not None:
             entry["confidence"] = round(word.confidence, 4)
         words.append(entry)

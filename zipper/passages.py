@@ -83,9 +83,7 @@ def alignment_heads(
 
 
 @torch.no_grad()
-def gates_into(
-    model: ZipperModel, modality: Modality, gate_scale: GateScale | float | None
-) -> npt.NDArray[np.float32]:
+def gates_into(model: ZipperModel, modality: Modality, gate_scale: GateScale | float | None) -> npt.NDArray[np.float32]:
     """Factors on attention and feed-forward of each zip point into a tower, (Z, 2)."""
     scale = resolve_gate_scale(gate_scale, model.config.zip_points).into(modality)
     rows = [model.zips.block(point, modality).gates(factor) for point, factor in enumerate(scale)]

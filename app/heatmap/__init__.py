@@ -8,8 +8,15 @@ import gradio as gr
 
 HERE = Path(__file__).resolve().parent
 SCRIPTS = (  # joined in this order
-    "colours.js", "data.js", "picture.js", "parts.js", "heatmap.js", "pointing.js", "playback.js", "wiring.js",
-)  # fmt: skip
+    "colours.js",
+    "data.js",
+    "picture.js",
+    "parts.js",
+    "heatmap.js",
+    "pointing.js",
+    "playback.js",
+    "wiring.js",
+)
 
 
 class AttentionMap(gr.HTML):

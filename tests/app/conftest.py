@@ -47,9 +47,12 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     heard = tmp_path_factory.mktemp("microphone") / "heard.wav"
     write_wav(heard, load_audio(SPOKEN, MICROPHONE_RATE), MICROPHONE_RATE)
     flags = [
-        "--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream",
-        f"--use-file-for-fake-audio-capture={heard}", "--autoplay-policy=no-user-gesture-required",
-    ]  # fmt: skip
+        "--no-sandbox",
+        "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-audio-capture={heard}",
+        "--autoplay-policy=no-user-gesture-required",
+    ]
     expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=program, args=flags)

@@ -21,9 +21,14 @@ def softmax(logits: npt.NDArray[np.float64], axis: int) -> npt.NDArray[np.float1
 
 
 def make_passage(
-    rows: int, columns: int, points: int = 2, heads: int = 3, start: float = 0.0,
-    direction: Direction = "text_from_speech", words: tuple[str, ...] | None = None,
-) -> Passage:  # fmt: skip
+    rows: int,
+    columns: int,
+    points: int = 2,
+    heads: int = 3,
+    start: float = 0.0,
+    direction: Direction = "text_from_speech",
+    words: tuple[str, ...] | None = None,
+) -> Passage:
     """A passage whose heads look along the diagonal, each a little more blurred than the last."""
     diagonal = np.linspace(0, columns - 1, rows)[:, None] - np.arange(columns)
     blur = np.arange(1, points * heads + 1).reshape(points, heads, 1, 1)

@@ -46,8 +46,13 @@ def test_words_are_marked_against_what_was_said() -> None:
     verdict = judge("The quick brown fox, jumps!", "The brown box, jumps high.")
     assert verdict is not None and verdict.words == 5 and verdict.wer == pytest.approx(60.0)
     assert verdict.marked == [
-        ("The", None), ("quick", MISSING), ("brown", None), ("box,", WRONG), ("jumps", None), ("high.", ADDED),
-    ]  # fmt: skip
+        ("The", None),
+        ("quick", MISSING),
+        ("brown", None),
+        ("box,", WRONG),
+        ("jumps", None),
+        ("high.", ADDED),
+    ]
 
 
 def test_a_verdict_puts_case_and_spelling_aside() -> None:

@@ -245,8 +245,13 @@ def test_export_tells_python_what_is_shown(page: Page, left: Locator) -> None:
     got = page.locator("#got textarea")
     expect(got).to_have_value(re.compile("head"))
     assert json.loads(got.input_value()) == {
-        "passage": 0, "direction": "text_from_speech", "view": "head", "point": 1, "head": 0, "normalise": "softmax",
-    }  # fmt: skip
+        "passage": 0,
+        "direction": "text_from_speech",
+        "view": "head",
+        "point": 1,
+        "head": 0,
+        "normalise": "softmax",
+    }
 
 
 def test_passages_are_turned_by_hand_and_by_the_sound(page: Page, maps: str) -> None:

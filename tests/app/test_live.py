@@ -190,11 +190,23 @@ def test_sound_that_cannot_be_taken_ends_the_recording_with_what_there_is(
 @pytest.mark.parametrize(
     "broken",
     [
-        None, [], "text", {},
-        {"rate": -1}, {"rate": 10**12}, {"rate": "8"}, {"start": -5}, {"start": 10**6}, {"start": True},
-        {"sound": "%%%"}, {"sound": 7}, {"sound": "A" * 40_000_000}, {"last": "yes"}, {"take": 3},
+        None,
+        [],
+        "text",
+        {},
+        {"rate": -1},
+        {"rate": 10**12},
+        {"rate": "8"},
+        {"start": -5},
+        {"start": 10**6},
+        {"start": True},
+        {"sound": "%%%"},
+        {"sound": 7},
+        {"sound": "A" * 40_000_000},
+        {"last": "yes"},
+        {"take": 3},
     ],
-)  # fmt: skip
+)
 def test_broken_messages_are_answered(zipper: Zipper, broken: Any) -> None:
     whole = message(spoken(1)) | broken if isinstance(broken, dict) and broken else broken
     answer, take = hear(zipper, None, whole)

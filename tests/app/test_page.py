@@ -318,9 +318,7 @@ def test_long_text_is_a_toast(page: Page, url: str) -> None:
     expect(page.get_by_test_id("toast-body")).to_contain_text(f"{limits.MAX_TEXT_CHARACTERS:,}")
 
 
-def test_people_wait_in_turn_and_leave_freely(
-    page: Page, browser: Browser, url: str, left_early: list[str]
-) -> None:
+def test_people_wait_in_turn_and_leave_freely(page: Page, browser: Browser, url: str, left_early: list[str]) -> None:
     """A second person sees the queue; when the first closes the tab, the work is freed."""
     client = Client(url, verbose=False)
     first = browser.new_context()

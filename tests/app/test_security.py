@@ -45,11 +45,18 @@ def upload(http: httpx.Client, name: str, data: bytes) -> str:
 @pytest.mark.parametrize(
     "path",
     [
-        "/etc/passwd", "README.md", str(ROOT / "README.md"), f"{tempfile.gettempdir()}/../etc/passwd",
-        "http://127.0.0.1:22/", "http://169.254.169.254/latest/meta-data", "https://example.com/a.wav",
-        "file:///etc/passwd", "\0", "a" * 5000,
+        "/etc/passwd",
+        "README.md",
+        str(ROOT / "README.md"),
+        f"{tempfile.gettempdir()}/../etc/passwd",
+        "http://127.0.0.1:22/",
+        "http://169.254.169.254/latest/meta-data",
+        "https://example.com/a.wav",
+        "file:///etc/passwd",
+        "\0",
+        "a" * 5000,
     ],
-)  # fmt: skip
+)
 def test_files_that_nobody_uploaded_are_refused(http: httpx.Client, path: str) -> None:
     for route in ("call/transcribe", "call/v2/transcribe", "queue/join", "run/transcribe"):
         for meta in (FILE, {}, None):
@@ -69,10 +76,14 @@ def test_an_uploaded_folder_is_refused(http: httpx.Client) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/etc/passwd", "/proc/self/environ", str(ROOT / "README.md"), str(ROOT / "app" / "main.py"),
-        "http://127.0.0.1:22/", "https://example.com/",
+        "/etc/passwd",
+        "/proc/self/environ",
+        str(ROOT / "README.md"),
+        str(ROOT / "app" / "main.py"),
+        "http://127.0.0.1:22/",
+        "https://example.com/",
     ],
-)  # fmt: skip
+)
 def test_other_files_are_not_served(http: httpx.Client, path: str) -> None:
     assert http.get(f"/gradio_api/file={path}").status_code == 403
 

@@ -61,10 +61,7 @@ def test_text_and_progress_come_while_it_decodes(
     assert "of 25 s" in views[2].status["text"]
 
 
-@pytest.mark.parametrize(
-    "path, error",
-    [(None, AudioError), ("", AudioError), ("/nowhere/gone.wav", AudioError)],
-)
+@pytest.mark.parametrize("path, error", [(None, AudioError), ("", AudioError), ("/nowhere/gone.wav", AudioError)])
 def test_a_click_before_there_is_a_recording(zipper: Zipper, path: str | None, error: type[Exception]) -> None:
     with pytest.raises(error) as told:
         list(transcribe.transcribe(zipper, path))

@@ -21,18 +21,61 @@ NAME = "clip"
 
 # How ffmpeg makes them
 CONTAINERS: dict[str, tuple[str, ...]] = {
-    "wav": (), "flac": (), "ogg": ("-c:a", "libvorbis"), "opus": ("-c:a", "libopus"), "mp3": (), "aiff": (),
-    "m4a": ("-movflags", "faststart"), "webm": (), "avi": ("-c:a", "mp3"), "flv": ("-c:a", "mp3", "-ar", "44100"),
-    "ts": (), "mpg": (),
-}  # fmt: skip
+    "wav": (),
+    "flac": (),
+    "ogg": ("-c:a", "libvorbis"),
+    "opus": ("-c:a", "libopus"),
+    "mp3": (),
+    "aiff": (),
+    "m4a": ("-movflags", "faststart"),
+    "webm": (),
+    "avi": ("-c:a", "mp3"),
+    "flv": ("-c:a", "mp3", "-ar", "44100"),
+    "ts": (),
+    "mpg": (),
+}
 
 # After these bytes stand sizes, rates and counts
 TAGS = (
-    b"RIFF", b"fmt ", b"data", b"FORM", b"COMM", b"SSND", b"fLaC", b"OggS", b"OpusHead", b"vorbis", b"ID3", b"Info",
-    b"ftyp", b"moov", b"mvhd", b"mdhd", b"stsd", b"mp4a", b"esds", b"stts", b"stsc", b"stsz", b"stco", b"mdat",
-    b"avih", b"strh", b"strf", b"movi", b"FLV", b"onMetaData", b"duration", b"\x1aE\xdf\xa3", b"\x15\x49\xa9\x66",
-    b"\x16\x54\xae\x6b", b"\x1f\x43\xb6\x75", b"\x18\x53\x80\x67", b"\x00\x00\x01\xba", b"\x00\x00\x01\xc0",
-)  # fmt: skip
+    b"RIFF",
+    b"fmt ",
+    b"data",
+    b"FORM",
+    b"COMM",
+    b"SSND",
+    b"fLaC",
+    b"OggS",
+    b"OpusHead",
+    b"vorbis",
+    b"ID3",
+    b"Info",
+    b"ftyp",
+    b"moov",
+    b"mvhd",
+    b"mdhd",
+    b"stsd",
+    b"mp4a",
+    b"esds",
+    b"stts",
+    b"stsc",
+    b"stsz",
+    b"stco",
+    b"mdat",
+    b"avih",
+    b"strh",
+    b"strf",
+    b"movi",
+    b"FLV",
+    b"onMetaData",
+    b"duration",
+    b"\x1aE\xdf\xa3",
+    b"\x15\x49\xa9\x66",
+    b"\x16\x54\xae\x6b",
+    b"\x1f\x43\xb6\x75",
+    b"\x18\x53\x80\x67",
+    b"\x00\x00\x01\xba",
+    b"\x00\x00\x01\xc0",
+)
 FIELD_DISTANCE = 40  # bytes after a tag where a field is changed
 VALUES = (0, 1, 2, 7, 0x7F, 0x80, 0xFF, 8_000, 0x7FFF, 0xFFFF, 655_350, 0xFFFFFF, 0x7FFFFFFF, 0xFFFFFFFF)
 
@@ -92,8 +135,12 @@ def _change_field(choose: random.Random, data: bytearray) -> None:
 
 
 DAMAGES: tuple[Callable[[random.Random, bytearray], None], ...] = (
-    _cut, _change_bytes, _change_beginning, _change_field, _change_field,
-)  # fmt: skip
+    _cut,
+    _change_bytes,
+    _change_beginning,
+    _change_field,
+    _change_field,
+)
 
 
 def _places(data: bytes, tag: bytes) -> list[int]:

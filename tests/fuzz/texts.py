@@ -24,21 +24,128 @@ SHIPPED_EVERY = 25  # of the attempts, one in so many uses the weights that come
 EXAMPLE = Path(__file__).resolve().parents[2] / "assets" / "examples" / "recordings" / "short.opus"
 
 WORDS = (
-    "hello", "World", "NASA", "U.S.A.", "Dr.", "e.g.", "etc.", "it's", "na\u00efve", "Stra\u00dfe", "co-op",
-    "C#", "a/b", "and/or", "3.14", "-10", "1,234,567", "$5", "\u00a31.50", "5'11\"", "10^6", "20-30%",
-    "15/03/2024", "(555) 123-4567", "v1.2.3", "XIV", "IV", "&amp;", "<b>", "</b>", "<script>alert(1)</script>",
-    "**bold**", "`code`", "# head", "- item", "[a](b)", "https://example.org/a?b=c#d", "me@example.org", "@",
-    "&", "\u00bd", "\u0663", "\u4e00\u4e8c", "\u043f\u0440", "\U0001f600", "\u2026", "\u2014", "\u202e",
-    "\u200b", "\x00", "\x1b[31m", "\ud83d", "\udcff", "\ufeff", "a" * 300, "9" * 400, "1e400", "0x1F", "NaN",
-    "--", "...", "!!!", "?!", "\n", "\n\n", "\t", "\r\n", "00:00", "12:60", "99/99/9999", "1/0", "0/0", "-0",
-    "1.2.3.4.5", "%s", "{}", "'; DROP TABLE", "../../etc", "$HOME", "~",
-)  # fmt: skip
+    "hello",
+    "World",
+    "NASA",
+    "U.S.A.",
+    "Dr.",
+    "e.g.",
+    "etc.",
+    "it's",
+    "na\u00efve",
+    "Stra\u00dfe",
+    "co-op",
+    "C#",
+    "a/b",
+    "and/or",
+    "3.14",
+    "-10",
+    "1,234,567",
+    "$5",
+    "\u00a31.50",
+    "5'11\"",
+    "10^6",
+    "20-30%",
+    "15/03/2024",
+    "(555) 123-4567",
+    "v1.2.3",
+    "XIV",
+    "IV",
+    "&amp;",
+    "<b>",
+    "</b>",
+    "<script>alert(1)</script>",
+    "**bold**",
+    "`code`",
+    "# head",
+    "- item",
+    "[a](b)",
+    "https://example.org/a?b=c#d",
+    "me@example.org",
+    "@",
+    "&",
+    "\u00bd",
+    "\u0663",
+    "\u4e00\u4e8c",
+    "\u043f\u0440",
+    "\U0001f600",
+    "\u2026",
+    "\u2014",
+    "\u202e",
+    "\u200b",
+    "\x00",
+    "\x1b[31m",
+    "\ud83d",
+    "\udcff",
+    "\ufeff",
+    "a" * 300,
+    "9" * 400,
+    "1e400",
+    "0x1F",
+    "NaN",
+    "--",
+    "...",
+    "!!!",
+    "?!",
+    "\n",
+    "\n\n",
+    "\t",
+    "\r\n",
+    "00:00",
+    "12:60",
+    "99/99/9999",
+    "1/0",
+    "0/0",
+    "-0",
+    "1.2.3.4.5",
+    "%s",
+    "{}",
+    "'; DROP TABLE",
+    "../../etc",
+    "$HOME",
+    "~",
+)
 OTHER_TYPES: tuple[Any, ...] = (None, 5, 1.5, b"bytes", ["a"], {"a": 1}, True, object(), np.array(["a"]))
 NUMBERS: tuple[Any, ...] = (
-    0, 1, 2, 3, 8, 16, 17, 400, 401, -1, 2**31, 2**63 - 1, 2**63, -(2**63), 10**400, 0.0, 0.3, 1.0, 2.5, 1e-40, 1e308,
-    float("nan"), float("inf"), -0.5, "8", "", None, True, b"1", [1], np.int64(3), np.uint8(3), np.float32(0.5),
-    np.array(3), np.array([1, 2]), torch.tensor(2), torch.tensor(0.5, requires_grad=True), torch.ones(2),
-)  # fmt: skip
+    0,
+    1,
+    2,
+    3,
+    8,
+    16,
+    17,
+    400,
+    401,
+    -1,
+    2**31,
+    2**63 - 1,
+    2**63,
+    -(2**63),
+    10**400,
+    0.0,
+    0.3,
+    1.0,
+    2.5,
+    1e-40,
+    1e308,
+    float("nan"),
+    float("inf"),
+    -0.5,
+    "8",
+    "",
+    None,
+    True,
+    b"1",
+    [1],
+    np.int64(3),
+    np.uint8(3),
+    np.float32(0.5),
+    np.array(3),
+    np.array([1, 2]),
+    torch.tensor(2),
+    torch.tensor(0.5, requires_grad=True),
+    torch.ones(2),
+)
 
 
 def prepare(folder: Path) -> None:
@@ -93,8 +200,11 @@ def _read(choose: random.Random, model: Zipper) -> None:
 
 
 CALLS: dict[str, Callable[[random.Random, Zipper], None]] = {
-    "synthesis": _speak, "completion": _continue, "continued speech": _go_on, "recognition": _read
-}  # fmt: skip
+    "synthesis": _speak,
+    "completion": _continue,
+    "continued speech": _go_on,
+    "recognition": _read,
+}
 
 
 def _command(choose: random.Random, model: Zipper, folder: Path) -> str:
@@ -119,11 +229,17 @@ def _arguments(choose: random.Random, folder: Path) -> list[str]:
     outputs = ["out.wav", "out.mp3", "out.srt", "made/", "missing/out.wav", "out", "o\udcff.wav", "x" * 300, "."]
     options = {
         "-o": ["-", "/dev/null", "/dev/full", *(f"{folder}/{name}" for name in outputs)],
-        "--seed": numbers, "--tokens": numbers, "--beams": numbers, "--voice": ["ada", "alto", _text(choose)],
-        "--format": ["txt", "srt", "vtt", "json", "docx"], "--words": ["json", "x"],
-        "--modality": ["text", "speech", "x"], "--model": [f"{folder}/tiny", f"{folder}/none", str(EXAMPLE)],
-        "--help": [""], _text(choose): [_text(choose)],
-    }  # fmt: skip
+        "--seed": numbers,
+        "--tokens": numbers,
+        "--beams": numbers,
+        "--voice": ["ada", "alto", _text(choose)],
+        "--format": ["txt", "srt", "vtt", "json", "docx"],
+        "--words": ["json", "x"],
+        "--modality": ["text", "speech", "x"],
+        "--model": [f"{folder}/tiny", f"{folder}/none", str(EXAMPLE)],
+        "--help": [""],
+        _text(choose): [_text(choose)],
+    }
     command = choose.choice(("transcribe", "synthesize", "complete", "import-llama", _text(choose)))
     recordings = (str(EXAMPLE), "-", str(folder), f"{folder}/none", "/dev/null", _text(choose))
     given = [choose.choice(recordings if command == "transcribe" else texts)]
@@ -192,6 +308,18 @@ def _sound(choose: random.Random) -> Any:
     noise = np.random.default_rng(choose.randrange(100)).normal(0, 0.3, choose.choice((0, 1, 100, 20_000, 48_000)))
     made = choose.choice((noise, noise.astype(np.float16), (noise * 9_000).astype(np.int16), noise > 0, noise * 1e30))
     return choose.choice(
-        (made, made.tolist(), torch.from_numpy(noise).requires_grad_(), made[:, None], made[None], made[None, None],
-         "abc", None, [[1, 2], [3]], np.full(20_000, np.nan), noise.astype(complex), noise.astype(str)[:100])
-    )  # fmt: skip
+        (
+            made,
+            made.tolist(),
+            torch.from_numpy(noise).requires_grad_(),
+            made[:, None],
+            made[None],
+            made[None, None],
+            "abc",
+            None,
+            [[1, 2], [3]],
+            np.full(20_000, np.nan),
+            noise.astype(complex),
+            noise.astype(str)[:100],
+        )
+    )

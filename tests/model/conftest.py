@@ -11,9 +11,7 @@ from zipper.model.streams import Segment
 from zipper.model.zipper import ZipperModel
 
 TEXT = TowerConfig(vocab_size=23, width=16, depth=5, heads=4, kv_heads=2, ff_width=24, begin_id=0, end_id=1)
-SPEECH = TowerConfig(
-    vocab_size=34, width=24, depth=3, heads=2, kv_heads=1, ff_width=40, begin_id=32, end_id=33
-)
+SPEECH = TowerConfig(vocab_size=34, width=24, depth=3, heads=2, kv_heads=1, ff_width=40, begin_id=32, end_id=33)
 
 MakeModel = Callable[..., ZipperModel]
 MakeSequence = Callable[..., list[Segment]]

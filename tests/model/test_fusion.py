@@ -51,10 +51,7 @@ def test_closed_gates_are_the_towers_on_projected_inputs(make_model, make_sequen
     assert text is not None and speech is not None
     with torch.no_grad():
         output = model(text, speech)
-        for modality, stream, logits in (
-            ("text", text, output.text_logits),
-            ("speech", speech, output.speech_logits),
-        ):
+        for modality, stream, logits in (("text", text, output.text_logits), ("speech", speech, output.speech_logits)):
             tower = model.tower(modality)
             h = model.zips.input(modality, tower.embed(stream.ids))
             turn = tower.rotation(0, stream.ids.shape[1])

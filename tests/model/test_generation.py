@@ -146,9 +146,9 @@ def test_the_end_token_ends_a_segment(model, make_sequence) -> None:
 
 def test_the_begin_token_is_never_generated(model, make_sequence) -> None:
     options = SamplingOptions(temperature=50.0, max_tokens=300, min_tokens=300)
-    assert model.config.text.begin_id not in _run(
-        model, make_sequence(("speech", 3)), ["text"], options
-    ).segments[0].ids  # fmt: skip
+    assert (
+        model.config.text.begin_id not in _run(model, make_sequence(("speech", 3)), ["text"], options).segments[0].ids
+    )
 
 
 @pytest.mark.parametrize("beams", [1, 3])
@@ -224,9 +224,9 @@ def test_what_is_known_from_elsewhere_counts_in_the_search(model, make_sequence)
     prompt, end = make_sequence(("speech", 6)), model.config.text.end_id
     options = SamplingOptions(max_tokens=2, beams=23)
     plain = _run(model, prompt, ["text"], options).segments[0].ids
-    found = _run(
-        model, prompt, ["text"], options, prefer=lambda ids: -50.0 if tuple(ids) == plain else 0.0
-    ).segments[0].ids
+    found = (
+        _run(model, prompt, ["text"], options, prefer=lambda ids: -50.0 if tuple(ids) == plain else 0.0).segments[0].ids
+    )
     lines = {(end,), *((a, b) for a in range(2, 23) for b in range(1, 23))} - {plain}
     assert plain != found == max(lines, key=lambda line: _score(model, prompt, line))
 
@@ -331,8 +331,7 @@ def test_recent_tokens_lose_probability_by_the_penalty() -> None:
 
 
 @pytest.mark.parametrize(
-    ("history", "banned"),
-    [([], set()), ([5], set()), ([5, 5], {5}), ([7, 5, 6, 5, 6, 5], {6}), ([5, 6, 5, 6], set())],
+    ("history", "banned"), [([], set()), ([5], set()), ([5, 5], {5}), ([7, 5, 6, 5, 6, 5], {6}), ([5, 6, 5, 6], set())]
 )
 def test_cycles_come_no_more_often_than_allowed(history: list[int], banned: set[int]) -> None:
     assert looping_tokens(history, longest=2, repeats=2) == banned
@@ -350,11 +349,20 @@ def test_max_repeats_breaks_loops(model, make_sequence) -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"temperature": -1}, {"top_p": 0}, {"top_p": 1.1}, {"top_k": -1}, {"max_tokens": 0}, {"beams": 0},
-        {"min_tokens": 5, "max_tokens": 4}, {"beams": 2, "temperature": 1}, {"deadline_seconds": 0},
-        {"repetition_penalty": 0.5}, {"seed": 2**64}, {"temperature": float("nan")},
+        {"temperature": -1},
+        {"top_p": 0},
+        {"top_p": 1.1},
+        {"top_k": -1},
+        {"max_tokens": 0},
+        {"beams": 0},
+        {"min_tokens": 5, "max_tokens": 4},
+        {"beams": 2, "temperature": 1},
+        {"deadline_seconds": 0},
+        {"repetition_penalty": 0.5},
+        {"seed": 2**64},
+        {"temperature": float("nan")},
     ],
-)  # fmt: skip
+)
 def test_impossible_options_are_refused(options) -> None:
     with pytest.raises(OptionError):
         SamplingOptions(**options)

@@ -42,9 +42,7 @@ def test_the_golden_model_gives_its_golden_outputs() -> None:
     expected, found = load_file(EXPECTED), outputs(load(GOLDEN))
     assert expected.keys() == found.keys()
     for name, tensor in expected.items():
-        torch.testing.assert_close(
-            found[name], tensor, atol=1e-5, rtol=1e-5, msg=lambda m, n=name: f"{n}: {m}"
-        )
+        torch.testing.assert_close(found[name], tensor, atol=1e-5, rtol=1e-5, msg=lambda m, n=name: f"{n}: {m}")
 
 
 if __name__ == "__main__":

@@ -16,10 +16,18 @@ transformers = pytest.importorskip("transformers")
 
 def _llama(folder: Path, **changes: Any) -> Any:
     settings = {
-        "vocab_size": 37, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4,
-        "num_key_value_heads": 2, "intermediate_size": 48, "rms_norm_eps": 1e-6, "bos_token_id": 1,
-        "eos_token_id": 2, "tie_word_embeddings": True, "max_position_embeddings": 512,
-    }  # fmt: skip
+        "vocab_size": 37,
+        "hidden_size": 32,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "intermediate_size": 48,
+        "rms_norm_eps": 1e-6,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "tie_word_embeddings": True,
+        "max_position_embeddings": 512,
+    }
     torch.manual_seed(0)
     llama = transformers.LlamaForCausalLM(transformers.LlamaConfig(**{**settings, **changes})).eval()
     with torch.no_grad():
@@ -33,10 +41,14 @@ ROPES = {
     "plain": {"rope_type": "default", "rope_theta": 10000.0},
     "other base": {"rope_type": "default", "rope_theta": 500000.0},
     "llama 3": {
-        "rope_type": "llama3", "rope_theta": 10000.0, "factor": 8.0, "low_freq_factor": 1.0,
-        "high_freq_factor": 4.0, "original_max_position_embeddings": 64,
+        "rope_type": "llama3",
+        "rope_theta": 10000.0,
+        "factor": 8.0,
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 64,
     },
-}  # fmt: skip
+}
 
 
 @torch.no_grad()

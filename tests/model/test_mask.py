@@ -56,9 +56,7 @@ def test_indices_count_within_each_segment(parts: list[tuple[str, int]]) -> None
 
 @settings(max_examples=40, deadline=None)
 @given(parts=_sequence, where=st.integers(0, 10**6), positions=st.sampled_from(["none", "rotary"]))
-def test_changing_a_token_changes_only_what_follows(
-    make_model, make_sequence, parts, where, positions
-) -> None:
+def test_changing_a_token_changes_only_what_follows(make_model, make_sequence, parts, where, positions) -> None:
     """Nothing at or before an earlier place in the interleaved sequence depends on a later token."""
     model = make_model(positions)
     sequence = make_sequence(*parts)
@@ -85,10 +83,6 @@ def test_changing_a_token_changes_only_what_follows(
 def test_an_unseen_segment_changes_nothing(model, make_sequence) -> None:
     """The speech after the text is invisible to it: the text's logits do not depend on it at all."""
     first = make_sequence(("speech", 4), ("text", 5))
-    outputs = [
-        model(*pack([[*first, *make_sequence(("speech", 6), seed=seed)]])).text_logits for seed in (1, 2)
-    ]
+    outputs = [model(*pack([[*first, *make_sequence(("speech", 6), seed=seed)]])).text_logits for seed in (1, 2)]
     assert torch.equal(*outputs)
-    assert not torch.allclose(
-        outputs[0], model(*pack([[*make_sequence(("speech", 4), seed=5), first[1]]])).text_logits
-    )
+    assert not torch.allclose(outputs[0], model(*pack([[*make_sequence(("speech", 4), seed=5), first[1]]])).text_logits)

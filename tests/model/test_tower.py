@@ -103,9 +103,16 @@ def test_rotation_depends_on_distance_alone() -> None:
 
 def test_rope_scaling_slows_only_the_slow_pairs() -> None:
     scaled = TowerConfig(
-        vocab_size=9, width=16, depth=1, heads=1, kv_heads=1, ff_width=8, begin_id=0, end_id=1,
+        vocab_size=9,
+        width=16,
+        depth=1,
+        heads=1,
+        kv_heads=1,
+        ff_width=8,
+        begin_id=0,
+        end_id=1,
         rope_scaling=RopeScaling(factor=4.0, low_factor=1.0, high_factor=4.0, original_positions=64),
-    )  # fmt: skip
+    )
     plain = Tower(TowerConfig(**{**scaled.to_dict(), "rope_scaling": None}))
     angles = Tower(scaled).rotation(1, 1)[1].asin().flatten() / plain.rotation(1, 1)[1].asin().flatten()
     assert float(angles[0]) == pytest.approx(1.0)

@@ -109,8 +109,10 @@ def test_what_was_not_looked_at_is_not_left_out(make_model, make_sequence, beams
     with torch.no_grad():
         model.text.embedding.weight[model.config.text.end_id] *= 20  # a model in a hurry to end, or never to
     (given,) = make_sequence(("speech", 12))
-    early = [collect(generate(model, [given], ["text"], SamplingOptions(max_tokens=9, beams=beams, end_after=after)))
-             for after in (0.0, 60.0)]  # fmt: skip
+    early = [
+        collect(generate(model, [given], ["text"], SamplingOptions(max_tokens=9, beams=beams, end_after=after)))
+        for after in (0.0, 60.0)
+    ]
     lengths = [len(generated.segments[0].ids) for generated in early]
     assert lengths[1] == 9 and early[1].stop_reasons == ("limit",)
     assert model.config.text.end_id not in early[1].segments[0].ids

@@ -89,9 +89,7 @@ def test_long_audio_has_no_seam(tokenizer: SpeechTokenizer) -> None:
 def test_saved_and_loaded_tokenizer_gives_the_same_tokens(tokenizer: SpeechTokenizer, tmp_path: Path) -> None:
     tokenizer.save_pretrained(tmp_path)
     loaded = SpeechTokenizer.from_pretrained(tmp_path)
-    assert (
-        loaded.encode(noise(5)) == tokenizer.encode(noise(5))
-    ).mean() > 0.95  # the encoder is stored in float16
+    assert (loaded.encode(noise(5)) == tokenizer.encode(noise(5))).mean() > 0.95  # the encoder is stored in float16
 
 
 def test_missing_and_damaged_files_are_one_sentence(tokenizer: SpeechTokenizer, tmp_path: Path) -> None:

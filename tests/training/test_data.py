@@ -17,24 +17,13 @@ from zipper.training.held_out import is_held_out
 from zipper.training.labels import FEWEST_STEPS, Aligned, label_view, read_aligned, train_classifier
 from zipper.training.manifest import Utterance
 from zipper.training.pairs import Pairs, orders, piece_spans
-from zipper.training.phones import (
-    PHONE_IDS,
-    PHONES,
-    align,
-    frame_labels,
-    timed_phones,
-    transcript_phones,
-    word_times,
-)
+from zipper.training.phones import PHONE_IDS, PHONES, align, frame_labels, timed_phones, transcript_phones, word_times
 from zipper.training.pretrain import speech_segments
 from zipper.training.store import Store, StoreWriter
 from zipper.training.style import Truecaser
 from zipper.training.zipping import IGNORED, Mixture, completed_pieces, places
 
-CORPUS = [
-    "The quick brown fox jumps over the lazy dog in London.",
-    "We met Tom in London, and he said hello.",
-] * 20
+CORPUS = ["The quick brown fox jumps over the lazy dog in London.", "We met Tom in London, and he said hello."] * 20
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +51,7 @@ def test_missing_store_says_what_to_run(tmp_path: Path) -> None:
 
 
 def test_stress_and_short_spaces_give_their_time_to_neighbours() -> None:
-    phones = timed_phones(
-        [("_", 0.2), ("h", 0.05), ("ˈ", 0.05), ("I", 0.2), (" ", 0.05), ("m", 0.1), (".", 0.1)]
-    )
+    phones = timed_phones([("_", 0.2), ("h", 0.05), ("ˈ", 0.05), ("I", 0.2), (" ", 0.05), ("m", 0.1), (".", 0.1)])
     assert [PHONES[p.id] for p in phones] == ["sil", "h", "I", "m", "sil"]
     assert [round(p.end, 3) for p in phones] == [0.2, 0.25, 0.525, 0.65, 0.75]
     np.testing.assert_allclose(word_times(phones), [(0.2, 0.525), (0.525, 0.65)])

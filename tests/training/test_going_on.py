@@ -74,9 +74,7 @@ def test_fusion_goes_on_with_the_text_tower_that_learned_on(work: Path, model_fo
 
     def fuse(new_text_tower: bool) -> ZipperModel:
         stages.fuse(
-            FusionConfig(
-                ONE_STEP, ("set",), ("set",), batch_tokens=64, start=start, new_text_tower=new_text_tower
-            ),
+            FusionConfig(ONE_STEP, ("set",), ("set",), batch_tokens=64, start=start, new_text_tower=new_text_tower),
             work,
             False,
         )

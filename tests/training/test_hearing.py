@@ -198,12 +198,16 @@ def test_a_bundle_keeps_everything_and_unpacks_into_stores(tmp_path: Path) -> No
     rng = np.random.default_rng(0)
     rows = [
         Row(
-            f"set/{n}", "set.view-1", "me", f"Word {n}.", rng.integers(0, 4096, 30).astype(np.int16),
+            f"set/{n}",
+            "set.view-1",
+            "me",
+            f"Word {n}.",
+            rng.integers(0, 4096, 30).astype(np.int16),
             np.append(rng.integers(0, 45, 29), UNKNOWN_PHONE).astype(np.uint8),
             np.array([[3, 20], [20, 51]], np.int32) if n else np.zeros((0, 2), np.int32),
         )
         for n in range(3)
-    ]  # fmt: skip
+    ]
     write_bundle(tmp_path / "b.npz", rows)
     for row, found in zip(rows, read_bundle(tmp_path / "b.npz"), strict=True):
         assert (row.id, row.source, row.speaker, row.text) == (found.id, found.source, found.speaker, found.text)

@@ -61,8 +61,7 @@ def position_correlation(weights: np.ndarray) -> float:
 def score_heads(examples: Iterable[np.ndarray], direction: Direction) -> list[AlignmentHead]:
     """Mean score of every head over examples of weights (Z, H, T_text, T_speech); best first."""
     scores = [
-        [[monotonic_score(head, direction) for head in zip_point] for zip_point in weights]
-        for weights in examples
+        [[monotonic_score(head, direction) for head in zip_point] for zip_point in weights] for weights in examples
     ]
     if not scores:
         raise ValueError("Heads cannot be scored without an example.")

@@ -65,8 +65,13 @@ def word_times(
     for word, (start, stop) in zip(words, spans, strict=True):
         weight = heard[word.first : word.stop].max(axis=0)
         start, stop = _sayable(start, stop, len(word.word), sounding, weight, seconds_per_token)
-        times.append(WordTime(word.word, _place(start, sounding) * seconds_per_token,
-                              (_place(stop, sounding, end=True)) * seconds_per_token))  # fmt: skip
+        times.append(
+            WordTime(
+                word.word,
+                _place(start, sounding) * seconds_per_token,
+                (_place(stop, sounding, end=True)) * seconds_per_token,
+            )
+        )
     return times
 
 
@@ -133,9 +138,7 @@ def voiced_tokens(samples: np.ndarray, samples_per_token: int) -> np.ndarray:
     return power > max(power.max(initial=0.0) * 10 ** (-QUIET_DB / 10), 1e-12)
 
 
-def _word_span(
-    word: WordPieces, pieces: Sequence[str], starts: np.ndarray, stops: np.ndarray
-) -> tuple[int, int]:
+def _word_span(word: WordPieces, pieces: Sequence[str], starts: np.ndarray, stops: np.ndarray) -> tuple[int, int]:
     """Speech tokens of a word: those of its pieces with a letter or digit; punctuation looks at pauses."""
     indices = range(word.first, word.stop)
     spoken = [i for i in indices if any(c.isalnum() or c == "\ufffd" for c in decode_pieces([pieces[i]]))]

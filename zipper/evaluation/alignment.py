@@ -62,8 +62,13 @@ def evaluate_forced(zipper: Aligns, recordings: Sequence[Recording], direction: 
 
 def choose(zipper: Aligns, recordings: Sequence[Recording]) -> list[AlignmentHead]:
     """The best few heads of both directions by how monotonic they are here; true times are not needed."""
-    return [head for direction in DIRECTIONS for head in choose_heads(score_heads(
-        (_attention(zipper, recording, direction)[1] for recording in recordings), direction))]  # fmt: skip
+    return [
+        head
+        for direction in DIRECTIONS
+        for head in choose_heads(
+            score_heads((_attention(zipper, recording, direction)[1] for recording in recordings), direction)
+        )
+    ]
 
 
 def _attention(zipper: Aligns, recording: Recording, direction: Direction) -> tuple[list[int], np.ndarray]:

@@ -51,9 +51,7 @@ def zipper_recognizer(zipper: Transcribes) -> Recognizer:
     return lambda samples: str(zipper.transcribe((samples, SPEECH_RATE)).text)
 
 
-def evaluate_recognizer(
-    name: str, recognizer: Recognizer, recordings: Sequence[Recording]
-) -> RecognitionResult:
+def evaluate_recognizer(name: str, recognizer: Recognizer, recordings: Sequence[Recording]) -> RecognitionResult:
     """Transcribe every recording; one that is refused ("no speech found") counts as an empty transcript."""
     heard: list[str] = []
     refused = 0

@@ -28,9 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--whisper", type=Path, help="CTranslate2 folder of a Whisper model to compare with")
     parser.add_argument("--audio", type=Path, help="recording to cut or repeat (default: an example)")
     parser.add_argument("--seconds", type=float, nargs="+", default=SECONDS, help="lengths to measure")
-    parser.add_argument(
-        "--threads", type=int, default=2, help="threads of each engine (default: %(default)s)"
-    )
+    parser.add_argument("--threads", type=int, default=2, help="threads of each engine (default: %(default)s)")
     parser.add_argument("--json", type=Path, help="also write the results to this file")
     args = parser.parse_args(argv)
     try:
@@ -52,9 +50,7 @@ def make_cases(args: argparse.Namespace) -> list[Case]:
     for seconds in args.seconds:
         cases.append(Case("zipper", "transcribe", seconds, args.threads, zipper, audio))
         if args.whisper:
-            cases.append(
-                Case("faster-whisper", "transcribe", seconds, args.threads, str(args.whisper), audio)
-            )
+            cases.append(Case("faster-whisper", "transcribe", seconds, args.threads, str(args.whisper), audio))
     for seconds in args.seconds:
         cases.append(Case("zipper", "synthesize", seconds, args.threads, zipper))
         if find_spec("hibari"):

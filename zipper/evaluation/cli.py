@@ -68,20 +68,14 @@ def build_parser() -> argparse.ArgumentParser:
     _command(commands, "doubt", run_doubt, "MANIFEST", "how sure the model is of English and of other languages")
     spoken = f"what judges understand of synthesised sentences: a file, or {', '.join(SETS)}"
     tts = _command(commands, "tts", run_tts, "SENTENCES", spoken)
-    tts.add_argument(
-        "--peer", default=None, help="'hibari', or a folder with one recording a sentence, by name"
-    )
-    oracle = _command(
-        commands, "oracle", run_oracle, "MANIFEST", "the same of recordings spoken from their tokens"
-    )
+    tts.add_argument("--peer", default=None, help="'hibari', or a folder with one recording a sentence, by name")
+    oracle = _command(commands, "oracle", run_oracle, "MANIFEST", "the same of recordings spoken from their tokens")
     for command in (tts, oracle):
         _folders(command, "--judges", "Whisper model folders that listen")
         command.add_argument("--voice", default=None, help="voice of the speech (default: the first)")
         command.add_argument("--no-mos", action="store_true", help="leave DistillMOS out")
         command.add_argument("--out", type=Path, help="folder for the speech as WAV files")
-    align = _command(
-        commands, "align", run_align, "MANIFEST", "errors of word times where true ones are known"
-    )
+    align = _command(commands, "align", run_align, "MANIFEST", "errors of word times where true ones are known")
     align.add_argument(
         "--choose-heads",
         type=Path,
@@ -111,8 +105,12 @@ def run_silence(args: argparse.Namespace) -> Report:
     results = evaluate_pauses(load_zipper(args), recordings, args.pauses)
     print(report.table([result.row() for result in results]))
     for result in results:
-        print("\n" + report.worst(f"pauses of {result.pause:g} s" if result.pause else "the recordings alone",
-                                  result.rates.worst))  # fmt: skip
+        print(
+            "\n"
+            + report.worst(
+                f"pauses of {result.pause:g} s" if result.pause else "the recordings alone", result.rates.worst
+            )
+        )
     return {"results": [asdict(result) for result in results]}
 
 
@@ -191,9 +189,7 @@ def run_text(args: argparse.Namespace) -> Report:
     """Perplexity on a text file; an error if fusing changed a single logit."""
     zipper = load_zipper(args)
     tower = load_tower(args.tower) if args.tower else None
-    result = asdict(
-        evaluate_language(zipper.model, zipper.text_tokenizer, read_lines(args.input, args.limit), tower)
-    )
+    result = asdict(evaluate_language(zipper.model, zipper.text_tokenizer, read_lines(args.input, args.limit), tower))
     print(report.table([result]))
     if not result["identical"]:
         raise ZipperError("The fused model's text logits differ from the text tower's.")
@@ -203,9 +199,7 @@ def run_text(args: argparse.Namespace) -> Report:
 def _judge_all(spoken: Sequence[Spoken], args: argparse.Namespace, normal: Normal | None = None) -> Report:
     """Table, worst utterances and JSON of speech under the judges of the command line."""
     if not args.judges and args.no_mos:
-        raise ZipperError(
-            "There is nothing to judge by: name Whisper folders with --judges, or drop --no-mos."
-        )
+        raise ZipperError("There is nothing to judge by: name Whisper folders with --judges, or drop --no-mos.")
     judges = _recognizers(args.judges, args.threads)
     mos = None if args.no_mos else load_mos()
     results: list[SynthesisResult] = [judge(one, judges, mos, normal) for one in spoken]
@@ -216,8 +210,9 @@ def _judge_all(spoken: Sequence[Spoken], args: argparse.Namespace, normal: Norma
     return {"results": [result.as_dict() for result in results]}
 
 
-def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], Report], given: str,
-             summary: str) -> argparse.ArgumentParser:  # fmt: skip
+def _command(
+    commands: Any, name: str, run: Callable[[argparse.Namespace], Report], given: str, summary: str
+) -> argparse.ArgumentParser:
     """A subcommand with the options that all share."""
     parser: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=run.__doc__)
     parser.add_argument("input", metavar=given, type=Path)

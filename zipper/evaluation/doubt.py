@@ -36,8 +36,13 @@ class DoubtResult:
     def row(self) -> dict[str, Any]:
         """One line of the table."""
         counts = {f"under {threshold:g}": count for threshold, count in self.doubted.items()}
-        return {"language": self.language, "recordings": self.recordings, "refused": self.refused,
-                "median confidence": round(self.median, 3), **counts}  # fmt: skip
+        return {
+            "language": self.language,
+            "recordings": self.recordings,
+            "refused": self.refused,
+            "median confidence": round(self.median, 3),
+            **counts,
+        }
 
 
 def evaluate_doubt(zipper: Hears, english: Sequence[Recording]) -> list[DoubtResult]:

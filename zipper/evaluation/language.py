@@ -82,9 +82,7 @@ def evaluate_language(
     )
 
 
-def _batches(
-    model: ZipperModel, tokenizer: TextTokens, lines: Sequence[str]
-) -> Iterator[list[tuple[int, ...]]]:
+def _batches(model: ZipperModel, tokenizer: TextTokens, lines: Sequence[str]) -> Iterator[list[tuple[int, ...]]]:
     """Sequences with begin and end, of similar lengths, longest first; long lines in several."""
     config = model.config.text
     sequences: list[tuple[int, ...]] = []

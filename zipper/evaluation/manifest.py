@@ -47,9 +47,7 @@ def read_recordings(path: Path, limit: int | None = None) -> list[Recording]:
     try:
         rows = _rows(manifest.read_text(encoding="utf-8"), path, limit)
     except (OSError, UnicodeDecodeError):
-        raise DataError(
-            f"{path} is neither a manifest nor a folder or tar that holds manifest.tsv."
-        ) from None
+        raise DataError(f"{path} is neither a manifest nor a folder or tar that holds manifest.tsv.") from None
     return [_recording(row, load_audio(_audio_path(row, manifest.parent))) for row in rows]
 
 

@@ -28,9 +28,7 @@ SENTENCES = (
     "By noon the sun was out again and the road to the village was almost dry.",
 )
 
-Stream = Callable[
-    [Any], Iterable[float]
-]  # a recording or a text -> seconds of audio in each part, as it is ready
+Stream = Callable[[Any], Iterable[float]]  # a recording or a text -> seconds of audio in each part, as it is ready
 
 
 @dataclass(frozen=True)

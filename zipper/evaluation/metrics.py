@@ -72,9 +72,7 @@ def error_rates(
     normal: what is done to both before, by default Whisper's normalizer.
     """
     normal = normal or normalizer()
-    triples = [
-        (i, r, normal(h)) for i, ref, h in zip(ids, references, hypotheses, strict=True) if (r := normal(ref))
-    ]
+    triples = [(i, r, normal(h)) for i, ref, h in zip(ids, references, hypotheses, strict=True) if (r := normal(ref))]
     if not triples:
         raise ValueError("No reference has a word in it.")
     said, heard = [r for _, r, _ in triples], [h for _, _, h in triples]

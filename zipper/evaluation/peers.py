@@ -50,9 +50,7 @@ class FasterWhisper:
     def __init__(self, folder: Path, threads: int) -> None:
         package = require("faster_whisper")
         try:
-            self.model = package.WhisperModel(
-                str(folder), device="cpu", compute_type="int8", cpu_threads=threads
-            )
+            self.model = package.WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=threads)
         except (RuntimeError, ValueError, OSError) as error:
             raise WeightsError(f"{folder} is not a CTranslate2 Whisper model: {error}") from None
 

@@ -17,17 +17,16 @@ def table(rows: Sequence[Row]) -> str:
     cells = [columns, *([_cell(row.get(column)) for column in columns] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     right = [any(isinstance(row.get(column), int | float) for row in rows) for column in columns]
-    lines = ["  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(line, widths, right, strict=True))
-             for line in cells]  # fmt: skip
+    lines = [
+        "  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(line, widths, right, strict=True))
+        for line in cells
+    ]
     return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
 
 
 def worst(title: str, pairs: Sequence[Pair]) -> str:
     """The worst utterances, what was said above what was recognised."""
-    lines = [
-        f"{p.wer:6.1f} %  {p.id}\n          said  {p.reference}\n          heard {p.hypothesis}"
-        for p in pairs
-    ]
+    lines = [f"{p.wer:6.1f} %  {p.id}\n          said  {p.reference}\n          heard {p.hypothesis}" for p in pairs]
     return "\n".join([f"Worst of {title}:", *(lines or ["          none, every word was right"])])
 
 

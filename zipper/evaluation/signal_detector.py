@@ -24,8 +24,28 @@ HOP = SPEECH_RATE // 100  # 10 ms
 WINDOW = 4 * HOP  # 40 ms: two periods of the lowest pitch
 TRANSFORM = 1024  # points of the spectrum
 SMOOTHING = 5  # frames, 50 ms: shorter than any sound of speech, longer than the flicker of noise
-BAND_EDGES = (100, 200, 300, 400, 510, 630, 770, 920, 1080, 1270, 1480, 1720, 2000, 2320, 2700, 3150, 3700,
-              4400, 5300, 6400)  # Hz, the Bark scale  # fmt: skip
+BAND_EDGES = (
+    100,
+    200,
+    300,
+    400,
+    510,
+    630,
+    770,
+    920,
+    1080,
+    1270,
+    1480,
+    1720,
+    2000,
+    2320,
+    2700,
+    3150,
+    3700,
+    4400,
+    5300,
+    6400,
+)  # Hz, the Bark scale
 PITCH_RANGE = (70.0, 400.0)  # Hz
 VOICED_BAND = (80.0, 4000.0)  # Hz, where the period is looked for
 VOICED_PERIODICITY = 0.6  # share of a frame's energy that repeats after one period
@@ -86,9 +106,7 @@ def _periods(
     power[:, (frequencies < VOICED_BAND[0]) | (frequencies > VOICED_BAND[1])] = 0.0
     first, last = (int(SPEECH_RATE / frequency) for frequency in reversed(PITCH_RANGE))
     correlation = np.fft.irfft(power)
-    own = np.fft.irfft(
-        np.square(np.abs(np.fft.rfft(window, 2 * TRANSFORM)))
-    )  # what the window alone takes away
+    own = np.fft.irfft(np.square(np.abs(np.fft.rfft(window, 2 * TRANSFORM))))  # what the window alone takes away
     normalised = correlation[:, first:last] / (own[first:last] / own[0]) / (correlation[:, :1] + 1e-12)
     energy = power.sum(axis=1) / TRANSFORM / np.square(window).sum()
     level = 10 * np.log10(energy + 1e-12)

@@ -66,9 +66,7 @@ class SynthesisResult:
             "MOS": self.mos,
             "refused": sum(sound is None for sound in self.spoken.sounds),
             "audio s": round(audio, 1),
-            "RTF": round(self.spoken.compute_seconds / audio, 3)
-            if audio and self.spoken.compute_seconds
-            else None,
+            "RTF": round(self.spoken.compute_seconds / audio, 3) if audio and self.spoken.compute_seconds else None,
         }
 
     def as_dict(self) -> dict[str, Any]:
@@ -123,9 +121,7 @@ def from_tokens(
     """The same speech made again from its own tokens (saved in OUT/NAME): the bound of synthesis."""
     start = time.perf_counter()
     sounds: list[Sound | None] = [
-        (detokenizer.decode(tokenizer.encode(load_audio(sound)), voice), detokenizer.sample_rate)
-        if sound
-        else None
+        (detokenizer.decode(tokenizer.encode(load_audio(sound)), voice), detokenizer.sample_rate) if sound else None
         for sound in spoken.sounds
     ]
     again = Spoken(name, spoken.ids, spoken.texts, sounds, time.perf_counter() - start)

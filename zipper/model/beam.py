@@ -17,6 +17,7 @@ from zipper.model.session import Prediction, Session
 PREFERRED_FROM = 4  # times as many candidates as are kept are looked at where lines are preferred
 Preference = Callable[[Sequence[int]], float]  # what a line gains in log-probability by its last token
 
+
 @dataclass(frozen=True)
 class Hypothesis:
     """A line of tokens: its summed log-probability and, per token, probability and attention (Z, H, S)."""
@@ -88,11 +89,7 @@ def _common(lines: Sequence[Hypothesis]) -> int:
 
 
 def _extend(
-    live: list[_Beam],
-    prediction: Prediction,
-    options: SamplingOptions,
-    ids: tuple[int, int],
-    prefer: Preference | None,
+    live: list[_Beam], prediction: Prediction, options: SamplingOptions, ids: tuple[int, int], prefer: Preference | None
 ) -> list[_Beam]:
     """The best next lines, best first; enough that `beams` of them do not end."""
     logits = prediction.logits.cpu()
@@ -118,9 +115,7 @@ def _extend(
     return extended
 
 
-def _best(
-    scores: Tensor, live: Sequence[_Beam], count: int, prefer: Preference | None
-) -> list[tuple[float, int]]:
+def _best(scores: Tensor, live: Sequence[_Beam], count: int, prefer: Preference | None) -> list[tuple[float, int]]:
     """The best (score, place in the flat scores), best first; what `prefer` lowers makes room for others."""
     wanted = count if prefer is None else PREFERRED_FROM * count
     best = scores.flatten().topk(min(wanted, scores.numel()))

@@ -99,8 +99,7 @@ class TowerConfig:
         _require(self.width % self.heads == 0, f"Width {self.width} does not divide into {self.heads} heads.")
         _require(self.head_width % 2 == 0, f"Heads of {self.head_width} are odd; rotary positions need even.")
         _require(
-            self.heads % self.kv_heads == 0,
-            f"{self.heads} query heads cannot share {self.kv_heads} key heads evenly.",
+            self.heads % self.kv_heads == 0, f"{self.heads} query heads cannot share {self.kv_heads} key heads evenly."
         )
         for name in ("begin_id", "end_id"):
             inside = 0 <= getattr(self, name) < self.vocab_size
@@ -154,10 +153,7 @@ class ZipConfig:
         _check_fields(self)
         for name in ("text_interval", "speech_interval", "heads", "tracking_heads", "tracking_points"):
             _require(getattr(self, name) >= 1, f"ZipConfig.{name} must be at least 1.")
-        _require(
-            self.positions in ("none", "rotary", "tracked"),
-            f"ZipConfig.positions cannot be {self.positions!r}.",
-        )
+        _require(self.positions in ("none", "rotary", "tracked"), f"ZipConfig.positions cannot be {self.positions!r}.")
         for name in ("text_seconds_per_token", "speech_seconds_per_token", "text_reach", "speech_reach"):
             _require(getattr(self, name) > 0, f"ZipConfig.{name} must be positive.")
 
@@ -222,9 +218,7 @@ class ZipperConfig:
         if not isinstance(data, Mapping) or set(data) != {"text", "speech", "zip"}:
             raise ConfigError("ZipperConfig must be a JSON object with exactly text, speech and zip.")
         return cls(
-            TowerConfig.from_dict(data["text"]),
-            TowerConfig.from_dict(data["speech"]),
-            ZipConfig.from_dict(data["zip"]),
+            TowerConfig.from_dict(data["text"]), TowerConfig.from_dict(data["speech"]), ZipConfig.from_dict(data["zip"])
         )
 
 

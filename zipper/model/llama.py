@@ -29,9 +29,7 @@ _FUSED = {
 }
 
 
-def import_llama(
-    source: str | os.PathLike[str], *, begin_id: int | None = None, end_id: int | None = None
-) -> Tower:
+def import_llama(source: str | os.PathLike[str], *, begin_id: int | None = None, end_id: int | None = None) -> Tower:
     """A tower with the weights of a Llama checkpoint, float32 and in evaluation mode.
 
     source: the checkpoint's folder or its one safetensors file, with config.json beside it. begin_id and

@@ -54,9 +54,7 @@ class SamplingOptions:
         _require(self.beams >= 1, "beams must be at least 1")
         _require(self.beams == 1 or self.temperature == 0, "beam search needs temperature 0")
         _require(-(2**63) <= self.seed < 2**63, "seed must fit into 64 bits")
-        _require(
-            self.deadline_seconds is None or self.deadline_seconds > 0, "deadline_seconds must be positive"
-        )
+        _require(self.deadline_seconds is None or self.deadline_seconds > 0, "deadline_seconds must be positive")
         _require(0 <= self.end_after < math.inf, "end_after must be 0 or more")
         _require(self.end_sure > 0, "end_sure must lie above 0")
 

@@ -54,10 +54,7 @@ class Session:
     """
 
     def __init__(
-        self,
-        model: ZipperModel,
-        modalities: Collection[Modality],
-        gate_scale: GateScale | float | None = None,
+        self, model: ZipperModel, modalities: Collection[Modality], gate_scale: GateScale | float | None = None
     ) -> None:
         self.model = model
         self.fused = len(set(modalities)) > 1

@@ -163,9 +163,7 @@ class Tower(nn.Module):
         positions = torch.arange(start, start + count, dtype=torch.float32, device=device)
         return rotation(positions[:, None] * _frequencies(self.config, device))
 
-    def run(
-        self, h: Tensor, first: int, last: int, turn: Rotation, cache: TowerCache | None = None
-    ) -> Tensor:
+    def run(self, h: Tensor, first: int, last: int, turn: Rotation, cache: TowerCache | None = None) -> Tensor:
         """Blocks first .. last - 1 on hidden states (B, T, C) -> (B, T, C)."""
         for index in range(first, last):
             h = self.blocks[index](h, turn, cache.layers[index] if cache is not None else None)

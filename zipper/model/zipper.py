@@ -106,11 +106,7 @@ class ZipperModel(nn.Module):
         raise ConfigError("There is nothing to run: both the text and the speech stream are missing.")
 
     def _fused(
-        self,
-        streams: Mapping[Modality, Stream],
-        scale: GateScale,
-        capture: bool,
-        targets: Collection[Modality],
+        self, streams: Mapping[Modality, Stream], scale: GateScale, capture: bool, targets: Collection[Modality]
     ) -> ZipperOutput:
         """Both towers in step, from zip point to zip point."""
         sights = self._sights(streams)
@@ -148,9 +144,7 @@ class ZipperModel(nn.Module):
 
     def _sights(self, streams: Mapping[Modality, Stream]) -> dict[Modality, Sight]:
         """What each modality sees of the other; a modality that sees nothing anywhere is left out."""
-        times = {
-            m: self.seconds(m, index_in_segment(streams[m], self.config.tower(m).begin_id)) for m in MODALITIES
-        }
+        times = {m: self.seconds(m, index_in_segment(streams[m], self.config.tower(m).begin_id)) for m in MODALITIES}
         tracked = self.config.zip.positions == "tracked"
         sights: dict[Modality, Sight] = {}
         for m in MODALITIES:

@@ -210,10 +210,7 @@ class Zips(nn.Module):
         self.inputs = nn.ModuleDict({m: InputProjection(config.tower(m).width) for m in MODALITIES})
         self.points = nn.ModuleList(
             nn.ModuleDict(
-                {
-                    m: ZipBlock(config.tower(other(m)).width, config.tower(m).width, config.zip.heads)
-                    for m in MODALITIES
-                }
+                {m: ZipBlock(config.tower(other(m)).width, config.tower(m).width, config.zip.heads) for m in MODALITIES}
             )
             for _ in range(config.zip_points)
         )

@@ -221,9 +221,7 @@ class AcousticModel(nn.Module):
         phase = self.phase(torch.stack([angle.sin(), angle.cos()], 1))  # (T, C)
         return torch.lerp(h[row, low], h[row, high], fraction[:, None].to(h.dtype)) + phase
 
-    def coarse(
-        self, h: Tensor, voice: Tensor, hz: Tensor | None = None, mask: Tensor | None = None
-    ) -> Coarse:
+    def coarse(self, h: Tensor, voice: Tensor, hz: Tensor | None = None, mask: Tensor | None = None) -> Coarse:
         """Frame features -> mel without detail, at pitch hz (B, T), 0 where unvoiced, or the predicted."""
         h = self.melody(h + self.frame_voice(voice)[:, None], mask)
         pitch, voicing = self.pitch(h).float().unbind(-1)  # (B, T) each

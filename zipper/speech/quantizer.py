@@ -110,15 +110,11 @@ class Quantizer(nn.Module):
         self.register_buffer("mean", torch.zeros(config.feature_width))
         self.register_buffer("scale", torch.ones(config.feature_width))
         self.enter = nn.Linear(joined, config.width)
-        self.encoder = nn.ModuleList(
-            ConvBlock(config.width, config.kernel) for _ in range(config.encoder_blocks)
-        )
+        self.encoder = nn.ModuleList(ConvBlock(config.width, config.kernel) for _ in range(config.encoder_blocks))
         self.squeeze = nn.Sequential(nn.LayerNorm(config.width), nn.Linear(config.width, len(config.levels)))
         self.fsq = FiniteScalarQuantizer(config.levels)
         self.expand = nn.Linear(len(config.levels), config.width)
-        self.decoder = nn.ModuleList(
-            ConvBlock(config.width, config.kernel) for _ in range(config.decoder_blocks)
-        )
+        self.decoder = nn.ModuleList(ConvBlock(config.width, config.kernel) for _ in range(config.decoder_blocks))
         self.norm = nn.LayerNorm(config.width)
         self.phone_head = nn.Linear(config.width, config.phones * FRAMES_PER_TOKEN)
         self.feature_head = nn.Linear(config.width, joined)
@@ -151,9 +147,7 @@ class Quantizer(nn.Module):
             h = block(h, real)
         h = self.norm(h)
         B, frames, _ = x.shape
-        return Quantized(
-            ids, self.phone_head(h).view(B, frames, -1), self.feature_head(h).view(B, frames, -1), x, h
-        )
+        return Quantized(ids, self.phone_head(h).view(B, frames, -1), self.feature_head(h).view(B, frames, -1), x, h)
 
 
 def _real(features: Tensor, lengths: Tensor | None) -> Tensor:

@@ -75,12 +75,8 @@ class SpeechTokenizer(nn.Module):
         folder.mkdir(parents=True, exist_ok=True)
         config = {"encoder": self.encoder.config.to_dict(), "quantizer": self.quantizer.config.to_dict()}
         (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-        save_file(
-            {k: v.half().contiguous() for k, v in self.encoder.state_dict().items()}, folder / ENCODER_FILE
-        )
-        save_file(
-            {k: v.contiguous() for k, v in self.quantizer.state_dict().items()}, folder / QUANTIZER_FILE
-        )
+        save_file({k: v.half().contiguous() for k, v in self.encoder.state_dict().items()}, folder / ENCODER_FILE)
+        save_file({k: v.contiguous() for k, v in self.quantizer.state_dict().items()}, folder / QUANTIZER_FILE)
 
     @classmethod
     def from_pretrained(cls, folder: str | os.PathLike[str]) -> "SpeechTokenizer":

@@ -102,9 +102,7 @@ class EncoderBlock(nn.Module):
     def forward(self, x: Tensor, visible: Tensor | None) -> Tensor:
         """x: (B, T, C); visible: (B, 1, 1, T) bool or None. Returns (B, T, C)."""
         B, T, C = x.shape
-        q, k, v = (
-            self.qkv(self.attention_norm(x)).view(B, T, 3, self.heads, C // self.heads).permute(2, 0, 3, 1, 4)
-        )
+        q, k, v = self.qkv(self.attention_norm(x)).view(B, T, 3, self.heads, C // self.heads).permute(2, 0, 3, 1, 4)
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=visible)  # (B, H, T, D)
         x = x + self.out(y.transpose(1, 2).reshape(B, T, C))
         return x + self.down(F.gelu(self.up(self.mlp_norm(x))))
@@ -174,9 +172,7 @@ def _copy_block(tensors: dict[str, Tensor], source: str, state: dict[str, Tensor
     parts = [f"{source}self_attn.{letter}_proj." for letter in "qkv"]
     query_bias, value_bias = tensors[parts[0] + "bias"], tensors[parts[2] + "bias"]
     state[target + "qkv.weight"] = torch.cat([tensors[part + "weight"] for part in parts])
-    state[target + "qkv.bias"] = torch.cat(
-        [query_bias, torch.zeros_like(query_bias), value_bias]
-    )  # keys have none
+    state[target + "qkv.bias"] = torch.cat([query_bias, torch.zeros_like(query_bias), value_bias])  # keys have none
 
 
 def mel_frames(tokens: int) -> int:

@@ -17,8 +17,22 @@ SUFFIX = (
     "txt|pdf|docx?|xlsx?|pptx?|csv|tsv|json|ya?ml|toml|xml|html?|css|jsx?|tsx?|py|ipynb|java|cpp|hpp|rs|go|rb|php|sh|bat"
     "|exe|dll|zip|tar|gz|7z|jpe?g|png|gif|svg|webp|mp[34]|wav|flac|ogg|opus|avi|mkv|mov|md|ini|cfg|conf|log|sql|js|env"
 )
-SIGNS = {".": "dot", "/": "slash", "\\": "backslash", ":": "colon", "?": "question mark", "=": "equals", "&": "and",
-         "#": "hash", "%": "percent", "-": "dash", "_": "underscore", "@": "at", "+": "plus", "~": "tilde"}  # fmt: skip
+SIGNS = {
+    ".": "dot",
+    "/": "slash",
+    "\\": "backslash",
+    ":": "colon",
+    "?": "question mark",
+    "=": "equals",
+    "&": "and",
+    "#": "hash",
+    "%": "percent",
+    "-": "dash",
+    "_": "underscore",
+    "@": "at",
+    "+": "plus",
+    "~": "tilde",
+}
 LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 HOST = rf"(?:{LABEL}\.)+(?:{TOPLEVEL})(?![A-Za-z0-9-])"
 TAIL = r"(?:[/?#][^\s<>\"]*[\w/=-])?"  # the mark of a sentence does not belong to an address

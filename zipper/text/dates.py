@@ -4,8 +4,20 @@ import re
 
 from zipper.text.numbers import FREE, Rule, cardinal, digits, number, ordinal, year
 
-MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
-          "November", "December")  # fmt: skip
+MONTHS = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
 # The full stop of an abbreviation, unless it ends the sentence as well.
 DOT = r"(?:\.(?!\s*$|\s*\n|\s+(?-i:[A-Z])))?"
 MONTH = (

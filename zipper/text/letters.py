@@ -10,10 +10,33 @@ from importlib.resources import files
 from zipper.text.numbers import Rule, plural
 
 NAMES = {
-    "A": "ay", "B": "bee", "C": "see", "D": "dee", "E": "ee", "F": "eff", "G": "gee", "H": "aitch", "I": "eye",
-    "J": "jay", "K": "kay", "L": "ell", "M": "em", "N": "en", "O": "oh", "P": "pee", "Q": "cue", "R": "are",
-    "S": "ess", "T": "tee", "U": "you", "V": "vee", "W": "double you", "X": "ex", "Y": "why", "Z": "zee",
-}  # fmt: skip
+    "A": "ay",
+    "B": "bee",
+    "C": "see",
+    "D": "dee",
+    "E": "ee",
+    "F": "eff",
+    "G": "gee",
+    "H": "aitch",
+    "I": "eye",
+    "J": "jay",
+    "K": "kay",
+    "L": "ell",
+    "M": "em",
+    "N": "en",
+    "O": "oh",
+    "P": "pee",
+    "Q": "cue",
+    "R": "are",
+    "S": "ess",
+    "T": "tee",
+    "U": "you",
+    "V": "vee",
+    "W": "double you",
+    "X": "ex",
+    "Y": "why",
+    "Z": "zee",
+}
 # Said as words though they are written in capitals.
 AS_WORDS = frozenset(
     "NASA NATO UNESCO UNICEF OPEC AIDS COVID SARS MERS RAM ROM PIN SIM LASER RADAR SCUBA SONAR ASAP IKEA FIFA "
@@ -35,9 +58,15 @@ SPELLED = frozenset(
     "PR HR GDP CPI VAT".split()
 )
 RESPELLED = {
-    "OK": "okay", "BBQ": "barbecue", "GIF": "gif", "JPEG": "jay peg", "WWW": " ".join(["double you"] * 3),
-    "NAACP": "en double ay see pee", "AAA": "triple ay", "NCAA": "en see double ay",
-}  # fmt: skip
+    "OK": "okay",
+    "BBQ": "barbecue",
+    "GIF": "gif",
+    "JPEG": "jay peg",
+    "WWW": " ".join(["double you"] * 3),
+    "NAACP": "en double ay see pee",
+    "AAA": "triple ay",
+    "NCAA": "en see double ay",
+}
 # Pronouns, unless what stands around them says otherwise.
 DOUBTFUL = {
     "AM": re.compile(r"(?<!\bI )\bAM\b"),

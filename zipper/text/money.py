@@ -12,8 +12,18 @@ CURRENCIES = {
     "¥": ("yen", "yen", "sen", "sen"),
 }
 CODES = {"US$": "$", "USD": "$", "GBP": "£", "EUR": "€", "JPY": "¥"}
-SCALES = {"k": "thousand", "K": "thousand", "M": "million", "m": "million", "mn": "million", "B": "billion",
-          "b": "billion", "bn": "billion", "T": "trillion", "tn": "trillion"}  # fmt: skip
+SCALES = {
+    "k": "thousand",
+    "K": "thousand",
+    "M": "million",
+    "m": "million",
+    "mn": "million",
+    "B": "billion",
+    "b": "billion",
+    "bn": "billion",
+    "T": "trillion",
+    "tn": "trillion",
+}
 SCALE = rf"hundred|thousand|million|billion|trillion|{'|'.join(sorted(SCALES, key=len, reverse=True))}"
 SIGN = rf"{'|'.join(re.escape(code) for code in CODES)}|[$£€¥]"
 AMOUNT = rf"(?P<number>{NUMBER})(?:[ -]?(?P<scale>{SCALE})\b)?"

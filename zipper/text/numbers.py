@@ -7,12 +7,9 @@ from num2words import num2words
 
 LONGEST_NUMBER = 12  # digits; longer ones are read digit by digit
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-FRACTIONS = {"½": "1/2", "¼": "1/4", "¾": "3/4", "⅓": "1/3", "⅔": "2/3", "⅛": "1/8", "⅜": "3/8", "⅝": "5/8",
-             "⅞": "7/8"}  # fmt: skip
+FRACTIONS = {"½": "1/2", "¼": "1/4", "¾": "3/4", "⅓": "1/3", "⅔": "2/3", "⅛": "1/8", "⅜": "3/8", "⅝": "5/8", "⅞": "7/8"}
 IDIOMS = {"24/7": "twenty-four seven", "9/11": "nine eleven", "50/50": "fifty fifty", "20/20": "twenty twenty"}
-RATED = (
-    r"\b(?:rat(?:e|es|ed|ing)|scor(?:e|es|ed|ing)|give|gives|gave|grade[ds]?|stars?|solid|perfect)\b[^.!?\n]{0,30}$"
-)
+RATED = r"\b(?:rat(?:e|es|ed|ing)|scor(?:e|es|ed|ing)|give|gives|gave|grade[ds]?|stars?|solid|perfect)\b[^.!?\n]{0,30}$"
 
 NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?(?!\d)|\d+(?:\.\d+)?|\.\d+)"
 WHOLE = r"(?<!\d)"  # not from the middle of a number, which would be tried from every digit

@@ -6,10 +6,27 @@ from zipper.text.letters import names
 from zipper.text.numbers import Rule
 
 SYMBOLS = {
-    "&": "and", "+": "plus", "=": "equals", "%": "percent", "$": "dollars", "£": "pounds", "€": "euros", "¥": "yen",
-    "°": "degrees", "×": "times", "÷": "divided by", "±": "plus or minus", "@": "at", "©": "copyright", "§": "section",
-    "¢": "cents", "¬": "not", "^": "to the power of", "¿": "", "¡": "",
-}  # fmt: skip
+    "&": "and",
+    "+": "plus",
+    "=": "equals",
+    "%": "percent",
+    "$": "dollars",
+    "£": "pounds",
+    "€": "euros",
+    "¥": "yen",
+    "°": "degrees",
+    "×": "times",
+    "÷": "divided by",
+    "±": "plus or minus",
+    "@": "at",
+    "©": "copyright",
+    "§": "section",
+    "¢": "cents",
+    "¬": "not",
+    "^": "to the power of",
+    "¿": "",
+    "¡": "",
+}
 
 # Before numbers are written out: what a digit beside the sign decides.
 BEFORE: tuple[Rule, ...] = (

@@ -31,9 +31,7 @@ class TextTokenizer:
         try:
             tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:  # the library raises bare Exception for a missing and for a broken file
-            raise WeightsError(
-                f"{path.name} is missing or is not a tokenizer; fetch the model files again."
-            ) from error
+            raise WeightsError(f"{path.name} is missing or is not a tokenizer; fetch the model files again.") from error
         return cls(tokenizer)
 
     @classmethod

@@ -55,21 +55,13 @@ def parser() -> argparse.ArgumentParser:
         return sub
 
     features = add("features", "recordings to Whisper features", _features)
-    features.add_argument(
-        "sources", type=Path, nargs="+", help="tars or folders with manifest.tsv and audio/"
-    )
+    features.add_argument("sources", type=Path, nargs="+", help="tars or folders with manifest.tsv and audio/")
     features.add_argument("--whisper", type=Path, required=True, help="Hugging Face folder of Whisper base")
-    features.add_argument(
-        "--augment", type=int, metavar="SEED", help="change each recording as microphones would"
-    )
+    features.add_argument("--augment", type=int, metavar="SEED", help="change each recording as microphones would")
     labels = add("labels", "text style, phones and word times", _labels)
     labels.add_argument("sources", type=Path, nargs="+", help="the same sources, generated ones first")
-    labels.add_argument(
-        "--corpus", type=Path, required=True, help="text from which the case of words is learnt"
-    )
-    labels.add_argument(
-        "--steps", type=int, default=1200, help="of the phone classifier (default %(default)s)"
-    )
+    labels.add_argument("--corpus", type=Path, required=True, help="text from which the case of words is learnt")
+    labels.add_argument("--steps", type=int, default=1200, help="of the phone classifier (default %(default)s)")
     labels.add_argument(
         "--augment", type=int, metavar="SEED", help="label the views of `features --augment SEED` after them"
     )
@@ -93,9 +85,13 @@ def parser() -> argparse.ArgumentParser:
     how.add_argument("--known", type=Path, nargs="*", help="texts that are spoken already")
     how.add_argument("--random", type=int, metavar="SEED", help="any sentences, not those with new words")
     chosen.add_argument(
-        "--characters", type=int, nargs=2, default=LENGTHS, metavar=("LEAST", "MOST"),
+        "--characters",
+        type=int,
+        nargs=2,
+        default=LENGTHS,
+        metavar=("LEAST", "MOST"),
         help="length of a sentence (default: 25 120); 2 12 draws words and calls",
-    )  # fmt: skip
+    )
     chosen.add_argument("--prefix", default="s", help="of the ids (default %(default)s)")
     tokenizer = add("tokenizer", "train the speech quantiser", _tokenizer)
     tokenizer.add_argument("--whisper", type=Path, required=True, help="Hugging Face folder of Whisper base")
@@ -125,9 +121,7 @@ def parser() -> argparse.ArgumentParser:
     for name in ("tokenizer", "pretrain-text", "pretrain-speech", "zip"):
         sub = stage.choices[name]
         sub.add_argument("--config", type=Path, default=CONFIGS / f"{name}.yaml", help="default %(default)s")
-        sub.add_argument(
-            "--set", action="append", default=[], metavar="NAME=VALUE", help="override one setting"
-        )
+        sub.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="override one setting")
         sub.add_argument("--resume", action="store_true", help="go on from the last save")
     return top
 
@@ -166,15 +160,11 @@ def _labels(a: argparse.Namespace) -> None:
     stores = {source: Store(a.work / "features" / _name(source)) for source in a.sources}
     generated = next((s for s, utterances in found.items() if any(u.phones for u in utterances)), None)
     if generated is None:
-        raise DataError(
-            "Labels need at least one source of generated speech, whose phone durations are known."
-        )
+        raise DataError("Labels need at least one source of generated speech, whose phone durations are known.")
     classifier = train_classifier(stores[generated], found[generated], a.steps, seed=0)
     phonemize = Hibari(threads=1).phonemize
     for source, utterances in found.items():
-        label_source(
-            utterances, stores[source], a.work / "labels" / _name(source), classifier, phonemize, style
-        )
+        label_source(utterances, stores[source], a.work / "labels" / _name(source), classifier, phonemize, style)
 
 
 def _punctuate(a: argparse.Namespace) -> None:
@@ -214,11 +204,16 @@ def _tokens(a: argparse.Namespace) -> None:
 
 def _compare(a: argparse.Namespace) -> None:
     rows = compare(
-        a.work, a.sources, stages.whisper_encoder(a.whisper),
+        a.work,
+        a.sources,
+        stages.whisper_encoder(a.whisper),
         SpeechTokenizer.from_pretrained(a.work / "speech_tokenizer").quantizer.eval(),
-        TextTokenizer.from_pretrained(a.work / "text"), normalizer(), LoopConfig(a.steps, warmup=40), a.held_out,
+        TextTokenizer.from_pretrained(a.work / "text"),
+        normalizer(),
+        LoopConfig(a.steps, warmup=40),
+        a.held_out,
         a.resume,
-    )  # fmt: skip
+    )
     found = [asdict(row) for row in rows]
     print(table(found))
     (a.work / "compare.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")

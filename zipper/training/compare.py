@@ -168,9 +168,16 @@ CONDITIONS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def compare(
-    work: Path, sources: Sequence[Path], encoder: WhisperEncoder, quantizer: Quantizer, tokenizer: TextTokenizer,
-    normalise: Callable[[str], str], loop: LoopConfig, most: int, resume: bool = False,
-) -> list[Compared]:  # fmt: skip
+    work: Path,
+    sources: Sequence[Path],
+    encoder: WhisperEncoder,
+    quantizer: Quantizer,
+    tokenizer: TextTokenizer,
+    normalise: Callable[[str], str],
+    loop: LoopConfig,
+    most: int,
+    resume: bool = False,
+) -> list[Compared]:
     """Train both recognisers on the prepared sources and let them read up to `most` held-out recordings of each."""
     names = [source.name.removesuffix(".tar") for source in sources]
     recognisers = {kind: _train(kind, work, names, quantizer, tokenizer, loop, resume) for kind in KINDS}
@@ -195,9 +202,14 @@ def compare(
 
 
 def _train(
-    kind: Kind, work: Path, names: Sequence[str], quantizer: Quantizer, tokenizer: TextTokenizer, loop: LoopConfig,
+    kind: Kind,
+    work: Path,
+    names: Sequence[str],
+    quantizer: Quantizer,
+    tokenizer: TextTokenizer,
+    loop: LoopConfig,
     resume: bool,
-) -> Recogniser:  # fmt: skip
+) -> Recogniser:
     torch.manual_seed(loop.seed)
     recogniser = Recogniser(kind, quantizer, tokenizer.vocab_size)
     batches = CompareBatches(kind, work, names, tokenizer, loop.seed)

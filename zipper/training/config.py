@@ -105,8 +105,7 @@ def build(kind: type[T], data: object, where: str) -> T:
     unknown = set(data) - known
     if unknown:
         raise ConfigError(
-            f"{where}: {', '.join(sorted(map(str, unknown)))} is not an option; choose from "
-            f"{', '.join(sorted(known))}."
+            f"{where}: {', '.join(sorted(map(str, unknown)))} is not an option; choose from {', '.join(sorted(known))}."
         )
     values: dict[str, Any] = {}
     for name, value in data.items():

@@ -70,9 +70,7 @@ class DetokenizerStage(nn.Module):
     def _with_slips(self, codes: Tensor) -> Tensor:
         """Replace some codes by codes from elsewhere in the batch."""
         elsewhere = codes.flatten()[torch.randperm(codes.numel(), device=codes.device)].view_as(codes)
-        return torch.where(
-            torch.rand(codes.shape, device=codes.device) < self.replaced_codes, elsewhere, codes
-        )
+        return torch.where(torch.rand(codes.shape, device=codes.device) < self.replaced_codes, elsewhere, codes)
 
 
 def losses(model: AcousticModel, batch: Batch) -> dict[str, Tensor]:
@@ -207,9 +205,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     for name in ("prepare", "train"):
         command = commands.add_parser(name)
-        command.add_argument(
-            "--work", type=Path, required=True, help="folder of prepared data, runs and results"
-        )
+        command.add_argument("--work", type=Path, required=True, help="folder of prepared data, runs and results")
         command.add_argument("--config", type=Path, default=CONFIGS / "detokenizer.yaml")
         command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     commands.choices["prepare"].add_argument("--data", type=Path, required=True, help="folder of the sources")
@@ -224,4 +220,3 @@ def main(argv: Sequence[str] | None = None) -> None:
     else:
         grid, vocoder = code_grid(arguments.work / "speech_tokenizer"), read_vocoder(arguments.vocoder)
         train(config, arguments.work, grid, vocoder, arguments.resume)
-

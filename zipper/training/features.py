@@ -66,9 +66,7 @@ def extract(source: Path, encoder: WhisperEncoder, out: Path, augmenter: Augment
             mels = list(pool.map(lambda pair: (pair[0], _prepare(pair[0], pair[1], augmenter)), chunk))
             kept = [pair for pair in mels if 0 < len(pair[1]) <= mel_frames(MAX_TOKENS)]
             for batch in length_batches(kept):
-                for (name, mel), features in zip(
-                    batch, encode(encoder, [mel for _, mel in batch]), strict=True
-                ):
+                for (name, mel), features in zip(batch, encode(encoder, [mel for _, mel in batch]), strict=True):
                     store.add(name, features)
                     seconds += len(mel) / 100
             store.flush()

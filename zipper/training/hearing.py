@@ -91,8 +91,13 @@ class HearingStage(nn.Module):
     """Quantizer and bridge with their loss; encoder and decoder of Whisper stand by, frozen and out of the state."""
 
     def __init__(
-        self, quantizer: Quantizer, encoder: WhisperEncoder, decoder: WhisperDecoder, augmenter: DeviceAugmenter,
-        config: HearingConfig, prompt: int,
+        self,
+        quantizer: Quantizer,
+        encoder: WhisperEncoder,
+        decoder: WhisperDecoder,
+        augmenter: DeviceAugmenter,
+        config: HearingConfig,
+        prompt: int,
     ) -> None:
         """prompt: text tokens before the transcript, for which there is no loss."""
         super().__init__()
@@ -196,8 +201,13 @@ class HearingBatches:
     """Batch number -> HearingBatch on the device of the waveforms."""
 
     def __init__(
-        self, waveforms: Waveforms, names: Sequence[str], labels: Mapping[str, np.ndarray],
-        texts: Mapping[str, Sequence[int]], seconds: float, seed: int,
+        self,
+        waveforms: Waveforms,
+        names: Sequence[str],
+        labels: Mapping[str, np.ndarray],
+        texts: Mapping[str, Sequence[int]],
+        seconds: float,
+        seed: int,
     ) -> None:
         """names: utterances, some maybe several times; labels: phones at 50 Hz; texts: prompt, transcript and end."""
         self.waveforms, self.names, self.labels, self.texts = waveforms, list(names), labels, texts

@@ -26,9 +26,8 @@ from zipper.training.store import Store, StoreWriter
 
 log = logging.getLogger(__name__)
 
-WORST_SCORE = (
-    -3.0
-)  # mean log-probability of a frame under which a transcript does not belong to its recording
+# mean log-probability of a frame under which a transcript does not belong to its recording
+WORST_SCORE = -3.0
 
 FEWEST_STEPS = 40  # of the phone classifier: two of them warm it up, and the schedule cannot do with one
 
@@ -45,9 +44,7 @@ class Aligned:
     words: list[tuple[str, float, float]]
 
 
-def train_classifier(
-    features: Store, utterances: Sequence[Utterance], steps: int, seed: int
-) -> PhoneClassifier:
+def train_classifier(features: Store, utterances: Sequence[Utterance], steps: int, seed: int) -> PhoneClassifier:
     """Learn phones from generated speech, whose durations are known."""
     if steps < FEWEST_STEPS:
         raise ConfigError(f"The phone classifier needs at least {FEWEST_STEPS} steps.")
@@ -146,10 +143,7 @@ def _row(utterance: Utterance, phones: Sequence[TimedPhone], text: str) -> Align
 def _line(row: Aligned) -> str:
     words = [[w, round(a, 3), round(b, 3)] for w, a, b in row.words]
     return (
-        json.dumps(
-            {"id": row.id, "speaker": row.speaker, "text": row.text, "words": words}, ensure_ascii=False
-        )
-        + "\n"
+        json.dumps({"id": row.id, "speaker": row.speaker, "text": row.text, "words": words}, ensure_ascii=False) + "\n"
     )
 
 
@@ -171,4 +165,3 @@ def write_aligned(folder: Path, rows: Sequence[Aligned]) -> None:
     new = folder / "aligned.jsonl.new"
     new.write_text("".join(map(_line, rows)), encoding="utf-8")
     new.replace(folder / "aligned.jsonl")
-

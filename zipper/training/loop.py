@@ -42,9 +42,7 @@ class LoopConfig:
     steps: int
     lr: float = 2e-3
     matrix_lr: float = 1.0  # factor on lr for the matrices that Muon trains
-    gate_lr: float = (
-        1e-2  # scalars (gates) move a distance of 1, weights one of 0.02: they need their own pace
-    )
+    gate_lr: float = 1e-2  # scalars (gates) move a distance of 1, weights one of 0.02: they need their own pace
     warmup: int = 100  # steps
     final_lr: float = 0.0  # share of lr at the last step; the decay is linear
     weight_decay: float = 0.05
@@ -211,9 +209,7 @@ class Trainer:
         """Weights, optimisers, step (which is the data position) and random state; the old save survives a crash."""
         if self.rank != 0:
             return
-        weights = {
-            name: tensor.detach().cpu().contiguous() for name, tensor in self.stage.state_dict().items()
-        }
+        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.stage.state_dict().items()}
         save_file(weights, self.folder / (WEIGHTS_FILE + ".new"))
         torch.save(
             {
@@ -293,15 +289,9 @@ def build_optimisers(stage: nn.Module, config: LoopConfig) -> list[torch.optim.O
     rest = [p for p in stage.parameters() if p.requires_grad and id(p) not in chosen]
     groups = [
         {"params": [p for p in rest if p.dim() > 0], "scale": 1.0},
-        {
-            "params": [p for p in rest if p.dim() == 0],
-            "scale": config.gate_lr / config.lr,
-            "weight_decay": 0.0,
-        },
+        {"params": [p for p in rest if p.dim() == 0], "scale": config.gate_lr / config.lr, "weight_decay": 0.0},
     ]
-    adamw = torch.optim.AdamW(
-        [g for g in groups if g["params"]], lr=config.lr, betas=(0.9, 0.98), weight_decay=0.0
-    )
+    adamw = torch.optim.AdamW([g for g in groups if g["params"]], lr=config.lr, betas=(0.9, 0.98), weight_decay=0.0)
     if not matrices:
         return [adamw]
     muon = torch.optim.Muon(
@@ -354,9 +344,7 @@ class BatchPlan:
         longest = 0
         for item in order:
             longest = max(longest, self.lengths[item])
-            if batches[-1] and (
-                (len(batches[-1]) + 1) * longest > self.budget or len(batches[-1]) >= self.most
-            ):
+            if batches[-1] and ((len(batches[-1]) + 1) * longest > self.budget or len(batches[-1]) >= self.most):
                 batches.append([])
                 longest = self.lengths[item]
             batches[-1].append(item)

@@ -112,9 +112,7 @@ class Pairs:
             phones[row, 1 : 1 + len(pair.phones)] = torch.from_numpy(pair.phones.astype(np.int64))
             if pair.spans:
                 found = torch.tensor(pair.spans)
-                spans[row, 1 : 1 + len(found)] = torch.where(
-                    found >= 0, found + 1, found
-                )  # begin stands before it
+                spans[row, 1 : 1 + len(found)] = torch.where(found >= 0, found + 1, found)  # begin stands before it
         return PairBatch(
             self.task,
             _pad(text),

@@ -20,18 +20,7 @@ PHONES = (SILENCE, *"əɪæʌɛɔɑɐʊɜᵊᵻiuAIOWYtnɹsdlkmzðwhpfvbŋɡjʃ�
 PHONE_IDS = {symbol: i for i, symbol in enumerate(PHONES)}
 STRESS = frozenset("ˈˌ")  # their time belongs to the vowel behind them
 LONG = frozenset("ːʲ")  # their time belongs to the phone before them
-REPLACED = {
-    "ɾ": "T",
-    "ʔ": "t",
-    "Q": "O",
-    "a": "æ",
-    "ɒ": "ɑ",
-    "e": "ɛ",
-    "o": "O",
-    "r": "ɹ",
-    "g": "ɡ",
-    "ɚ": "ɜ",
-}
+REPLACED = {"ɾ": "T", "ʔ": "t", "Q": "O", "a": "æ", "ɒ": "ɑ", "e": "ɛ", "o": "O", "r": "ɹ", "g": "ɡ", "ɚ": "ɜ"}
 WORD_BREAK = 0.1  # seconds; a shorter space is no pause and is shared by its neighbours
 
 
@@ -100,9 +89,7 @@ def transcript_phones(sentences: Sequence[str]) -> tuple[list[int], list[int]]:
     return ids, words
 
 
-def align(
-    log_probs: Tensor, ids: Sequence[int], words: Sequence[int]
-) -> tuple[list[TimedPhone], float] | None:
+def align(log_probs: Tensor, ids: Sequence[int], words: Sequence[int]) -> tuple[list[TimedPhone], float] | None:
     """Viterbi alignment of a transcript.
 
     log_probs: (frames, phones) of the classifier. Silence may stand between any two phones. Returns the phones in

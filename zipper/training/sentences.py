@@ -23,9 +23,13 @@ def sentences(lines: Iterable[str], lengths: tuple[int, int] = LENGTHS) -> Itera
 
 
 def choose_sentences(
-    lines: Sequence[str], count: int, known: Iterable[str] = (), seed: int = 0, common: int = COMMON,
+    lines: Sequence[str],
+    count: int,
+    known: Iterable[str] = (),
+    seed: int = 0,
+    common: int = COMMON,
     lengths: tuple[int, int] = LENGTHS,
-) -> list[str]:  # fmt: skip
+) -> list[str]:
     """Up to `count` sentences that add words which neither those before them nor the lines in `known` hold.
 
     Words that occur fewer than `common` times in all lines do not count.
@@ -48,9 +52,7 @@ def choose_sentences(
     return chosen
 
 
-def draw_sentences(
-    lines: Iterable[str], count: int, seed: int, lengths: tuple[int, int] = LENGTHS
-) -> list[str]:
+def draw_sentences(lines: Iterable[str], count: int, seed: int, lengths: tuple[int, int] = LENGTHS) -> list[str]:
     """Up to `count` different sentences of the lines, whatever their words: what an evaluation should be made of."""
     found = list(sentences(lines, lengths))
     random.Random(seed).shuffle(found)

@@ -31,7 +31,17 @@ CALL_CHARACTERS = (2, 24)
 LETTER_SPOKEN = {"A": "eh"}  # the others are read as their names when they stand alone
 DIGITS = ("oh", "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 MONTHS = (
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
     "December",
 )
 MINUTES = ("fifteen", "thirty", "forty five", "oh five", "twenty", "ten", "fifty")

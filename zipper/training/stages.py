@@ -144,9 +144,7 @@ def tokenise(quantizer: Quantizer, work: Path, sources: Iterable[str], suffix: s
         log.info("%s: %d utterances tokenised", name + suffix, len(features))
 
 
-def prepare_text(
-    corpus: Path, work: Path, vocab_size: int, lines: int, pieces_of: Path | None = None
-) -> None:
+def prepare_text(corpus: Path, work: Path, vocab_size: int, lines: int, pieces_of: Path | None = None) -> None:
     """Stage `text`: learn the pieces, write the ids of `lines` lines in a fixed shuffled order, list the words.
 
     pieces_of: a model folder whose pieces are kept, so that its text tower can learn on.
@@ -161,21 +159,14 @@ def prepare_text(
     tokenizer.save(work / "text")
     KnownWords(word for word, count in count_words(rows).items() if count >= FEWEST).save(work / "text")
     segments = (tokenizer.encode(row) for row in picked if row)
-    np.save(
-        work / "text" / "ids.npy",
-        pack_tokens(segments, tokenizer.begin_id, tokenizer.end_id).astype(np.int16),
-    )
+    np.save(work / "text" / "ids.npy", pack_tokens(segments, tokenizer.begin_id, tokenizer.end_id).astype(np.int16))
 
 
 def tower_config(size: TowerSize, vocab_size: int, begin: int, end: int) -> TowerConfig:
-    return TowerConfig(
-        vocab_size, size.width, size.depth, size.heads, size.kv_heads, size.ff_width, begin, end
-    )
+    return TowerConfig(vocab_size, size.width, size.depth, size.heads, size.kv_heads, size.ff_width, begin, end)
 
 
-def _pretrain(
-    tower: Tower, tokens: np.ndarray, config: PretrainConfig, work: Path, name: str, resume: bool
-) -> None:
+def _pretrain(tower: Tower, tokens: np.ndarray, config: PretrainConfig, work: Path, name: str, resume: bool) -> None:
     windows = Windows(tokens, config.rows, config.length, config.loop.seed)
     if config.compile:
         compile_blocks(tower.blocks)
@@ -222,10 +213,7 @@ def code_embeddings(quantizer: Quantizer, width: int) -> Tensor:
         held = block(held, real)
     sound = quantizer.norm(held[:, held.shape[1] // 2])
     joined = torch.cat(
-        [
-            torch.nn.functional.normalize(sound - sound.mean(0), dim=1),
-            torch.nn.functional.normalize(latents, dim=1),
-        ],
+        [torch.nn.functional.normalize(sound - sound.mean(0), dim=1), torch.nn.functional.normalize(latents, dim=1)],
         dim=1,
     )
     rotated = joined @ torch.randn(joined.shape[1], width, generator=torch.Generator().manual_seed(0))
@@ -316,6 +304,8 @@ def held_out_groups(work: Path, config: FusionConfig) -> list[tuple[str, Task, t
     readers = tuple(name for name in config.hear if name in READERS)
     strangers = tuple(name for name in config.hear if name in TENTHS)
     groups: list[tuple[str, Task, tuple[str, ...]]] = [
-        ("readers", "recognise", readers), ("strangers", "recognise", strangers), ("voice", "synthesise", config.speak),
-    ]  # fmt: skip
+        ("readers", "recognise", readers),
+        ("strangers", "recognise", strangers),
+        ("voice", "synthesise", config.speak),
+    ]
     return [group for group in groups if aligned_rows(work, group[2], held_out=True)]

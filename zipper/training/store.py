@@ -16,15 +16,11 @@ class StoreWriter:
     def __init__(self, folder: Path, dtype: str, row: tuple[int, ...] = ()) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.dtype, self.row = folder, np.dtype(dtype), row
-        (folder / "format.txt").write_text(
-            " ".join([self.dtype.name, *map(str, row)]) + "\n", encoding="utf-8"
-        )
+        (folder / "format.txt").write_text(" ".join([self.dtype.name, *map(str, row)]) + "\n", encoding="utf-8")
         self.done = _read_index(folder) if (folder / "index.tsv").exists() else {}
         self.end = max((offset + length for offset, length in self.done.values()), default=0)
         self.data = (folder / "data.bin").open("ab")
-        self.data.truncate(
-            self.end * self._row_bytes
-        )  # rows of an interrupted run that never reached the index
+        self.data.truncate(self.end * self._row_bytes)  # rows of an interrupted run that never reached the index
         self.index = (folder / "index.tsv").open("a", encoding="utf-8")
 
     @property

@@ -44,9 +44,7 @@ class TokenizerStage(nn.Module):
     def forward(self, batch: FrameBatch) -> dict[str, Tensor]:
         out = self.quantizer(batch.features, batch.lengths)
         real = batch.labels != IGNORED
-        phones = F.cross_entropy(
-            out.phones.float().flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORED
-        )
+        phones = F.cross_entropy(out.phones.float().flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORED)
         error = (out.features.float() - out.target)[real].pow(2).mean()
         right = (out.phones.argmax(-1) == batch.labels)[real].float().mean()
         return {
@@ -61,9 +59,7 @@ class TokenizerStage(nn.Module):
 class FrameBatches:
     """Batch number -> FrameBatch, out of feature and label stores of several sources."""
 
-    def __init__(
-        self, work: Path, sources: Sequence[str], budget: int, seed: int, held_out: frozenset[str]
-    ) -> None:
+    def __init__(self, work: Path, sources: Sequence[str], budget: int, seed: int, held_out: frozenset[str]) -> None:
         self.features = {name: Store(work / "features" / name) for name in sources}
         self.labels = {name: Store(work / "labels" / name) for name in sources}
         self.items = [

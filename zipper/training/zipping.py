@@ -43,9 +43,7 @@ class ZipLoss:
     hearing_jitter: float = 0.0  # share of the speech inputs of recognition that slip to a neighbouring code
     levels: tuple[int, ...] = (8, 8, 8, 8)  # of the quantiser; they say which codes are neighbours
     smoothing: float = 0.05  # label smoothing on text
-    place_noise: float = (
-        0.08  # seconds by which the known places of tokens are shaken, as tracking will be off
-    )
+    place_noise: float = 0.08  # seconds by which the known places of tokens are shaken, as tracking will be off
     place_slips: float = 0.08  # share of tokens whose place is off by up to half a second
 
 
@@ -117,9 +115,7 @@ class ZipStage(nn.Module):
         assert out.text_logits is not None
         targets = _next(batch.text, batch.text_length)
         logits = out.text_logits.float()[:, :-1].flatten(0, 1)
-        loss = F.cross_entropy(
-            logits, targets.flatten(), ignore_index=IGNORED, label_smoothing=self.weights.smoothing
-        )
+        loss = F.cross_entropy(logits, targets.flatten(), ignore_index=IGNORED, label_smoothing=self.weights.smoothing)
         right = (logits.argmax(-1) == targets.flatten())[targets.flatten() != IGNORED].float().mean()
         # Row i holds token i and produces token i + 1, so it belongs at the time of token i + 1.
         spans = batch.spans[:, 1:]
@@ -151,21 +147,15 @@ class ZipStage(nn.Module):
         out = self._run(batch, self.weights.speech_noise)
         assert out.speech_logits is not None
         targets = _next(batch.speech, batch.speech_length)
-        loss = F.cross_entropy(
-            out.speech_logits.float()[:, :-1].flatten(0, 1), targets.flatten(), ignore_index=IGNORED
-        )
+        loss = F.cross_entropy(out.speech_logits.float()[:, :-1].flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
         spans = batch.spans
-        places = torch.arange(1, batch.speech.shape[1], device=spans.device)[
-            :, None
-        ]  # row j produces token j + 1
+        places = torch.arange(1, batch.speech.shape[1], device=spans.device)[:, None]  # row j produces token j + 1
         first, last = spans[..., 0][:, None], spans[..., 1][:, None]  # (B, 1, T text)
         allowed = (places >= first - SLACK) & (places <= last + SLACK) & (first >= 0)
         guide = self._guide([a.speech_from_text for a in out.attention], allowed, allowed.any(-1))
         spoken, named = self._spoken(out.finals["speech"], batch.phones)
         return {
-            "loss": self.weights.synthesis * loss
-            + self.weights.alignment * guide
-            + self.weights.spoken * spoken,
+            "loss": self.weights.synthesis * loss + self.weights.alignment * guide + self.weights.spoken * spoken,
             "tts": loss,
             "tts_align": guide,
             "spoken": spoken,
@@ -190,9 +180,7 @@ class ZipStage(nn.Module):
             assert found is not None
             rows = found[:, :heads, : allowed.shape[1], : allowed.shape[2]]
             inside = (rows * allowed[:, None]).sum(-1)  # (B, heads, T)
-            losses.append(
-                -(inside + 1e-4).log().mean(1)[known].mean() if bool(known.any()) else inside.sum() * 0
-            )
+            losses.append(-(inside + 1e-4).log().mean(1)[known].mean() if bool(known.any()) else inside.sum() * 0)
         return torch.stack(losses).mean()
 
 

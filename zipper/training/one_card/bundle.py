@@ -77,10 +77,7 @@ def unpack(rows: Iterable[Row], work: Path) -> None:
     by_source = sorted(rows, key=lambda row: row.source)
     for source, group in groupby(by_source, lambda row: row.source):
         labels = work / "labels" / source
-        with (
-            StoreWriter(work / "tokens" / source, "int16") as tokens,
-            StoreWriter(labels, "int8") as phones,
-        ):
+        with StoreWriter(work / "tokens" / source, "int16") as tokens, StoreWriter(labels, "int8") as phones:
             new = [row for row in group if row.id not in phones.done]
             for row in new:
                 tokens.add(row.id, row.tokens)

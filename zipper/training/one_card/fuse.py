@@ -85,8 +85,16 @@ class DevicePairs:
     """Batch number -> PairBatch on the device."""
 
     def __init__(
-        self, task: Task, rows: Sequence[Row], folder: Path, ids: tuple[int, int], budget: int, dropout: float,
-        device: torch.device, pool: ProcessPoolExecutor | None, seed: int = 0,
+        self,
+        task: Task,
+        rows: Sequence[Row],
+        folder: Path,
+        ids: tuple[int, int],
+        budget: int,
+        dropout: float,
+        device: torch.device,
+        pool: ProcessPoolExecutor | None,
+        seed: int = 0,
     ) -> None:
         """folder: of the text tokenizer; ids: begin and end of speech; budget: speech tokens of a batch, padded."""
         self.task, self.ids, self.device = task, ids, device
@@ -114,10 +122,14 @@ class DevicePairs:
         spans = nn.functional.pad(self.spans.gather(variant, longest, -1), (0, 0, 1, 1), value=-1)
         phones = nn.functional.pad(self.phones.gather(rows, speech.shape[1] - 2, -1), (1, 1), value=-1)
         return PairBatch(
-            self.task, text, speech, self.text.counts[variant] + 2, self.speech.counts[rows] + 2,
+            self.task,
+            text,
+            speech,
+            self.text.counts[variant] + 2,
+            self.speech.counts[rows] + 2,
             torch.where(spans >= 0, spans + 1, spans),  # begin stands before the first piece
             torch.where(phones == UNKNOWN_PHONE, -1, phones),
-        )  # fmt: skip
+        )
 
     def _between(self, flat: Flat, rows: Tensor, longest: int, ids: tuple[int, int]) -> Tensor:
         """(B, longest + 2) ids between begin and end, 0 behind the end."""
@@ -203,9 +215,15 @@ def fuse(
     kinds = (make("recognise", heard, 0.0), make("synthesise", mouth, DROPOUT), windows)
     held_out = held_out_batches([row for row in rows if is_held_out(row.id)], make)
     loop = LoopConfig(
-        steps=0, warmup=100, lr=a.lr, seconds=a.fuse_seconds[part], average=0.995, validate_seconds=90, save_seconds=90,
+        steps=0,
+        warmup=100,
+        lr=a.lr,
+        seconds=a.fuse_seconds[part],
+        average=0.995,
+        validate_seconds=90,
+        save_seconds=90,
         final_lr=0.0 if part == len(a.fuse_seconds) - 1 else 1.0,
-    )  # fmt: skip
+    )
     trainer = Trainer(stage, Mixture(list(zip(kinds, a.mixture, strict=True))), loop, a.run / f"zip-{part}", held_out)
     if before is not None:
         trainer.optimisers, trainer.step = before.optimisers, before.step

@@ -43,8 +43,15 @@ OFTEN = {"common-voice-v1-valid-dev": 2}  # times an epoch, for sources with man
 
 
 def prepare_real(
-    ear: Ear, utterances: Mapping[str, Utterance], clips: dict[str, np.ndarray], styles: Mapping[str, str],
-    material: Material, classifier_names: Sequence[str], pool: Executor, steps: int, teacher_seconds: float,
+    ear: Ear,
+    utterances: Mapping[str, Utterance],
+    clips: dict[str, np.ndarray],
+    styles: Mapping[str, str],
+    material: Material,
+    classifier_names: Sequence[str],
+    pool: Executor,
+    steps: int,
+    teacher_seconds: float,
 ) -> Tensor:
     """Transcripts, phones and word times of the real recordings into the material; the recorded noises."""
     noises = joined_noises(clips, ear.device)
@@ -99,7 +106,12 @@ def held_out_groups(material: Material, most: int = 160) -> dict[str, list[str]]
 
 
 def train_tokenizer(
-    ear: Ear, quantizer: Quantizer, material: Material, noises: Tensor, config: HearingConfig, loop: LoopConfig,
+    ear: Ear,
+    quantizer: Quantizer,
+    material: Material,
+    noises: Tensor,
+    config: HearingConfig,
+    loop: LoopConfig,
     out: Path,
 ) -> None:
     """Teach the quantizer, and print what held-out people lose."""

@@ -69,8 +69,12 @@ class Material:
 
 @torch.inference_mode()
 def tokenize(
-    encoder: WhisperEncoder, quantizer: Quantizer, material: Material, names: Sequence[str],
-    augmenter: DeviceAugmenter | None, suffix: str,
+    encoder: WhisperEncoder,
+    quantizer: Quantizer,
+    material: Material,
+    names: Sequence[str],
+    augmenter: DeviceAugmenter | None,
+    suffix: str,
 ) -> Iterator[Row]:
     """Rows of one view of the utterances: as they are, or changed by the augmenter."""
     device = quantizer.mean.device
@@ -129,7 +133,11 @@ def written_shards(folder: Path) -> list[Path]:
 
 
 def write_generated(
-    encoder: WhisperEncoder, quantizer: Quantizer, folder: Path, augmenter: DeviceAugmenter, most_seconds: float,
+    encoder: WhisperEncoder,
+    quantizer: Quantizer,
+    folder: Path,
+    augmenter: DeviceAugmenter,
+    most_seconds: float,
     out: Path,
 ) -> None:
     """Bundles of generated speech while it is written, for so many seconds at most."""

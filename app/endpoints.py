@@ -14,9 +14,10 @@ from gradio.context import LocalContext
 from app.errors import guarded
 from app.sound import to_file, to_wav
 from app.state import MODEL
-from zipper import Zipper, decoding, limits
+from zipper import Zipper, limits
 from zipper.errors import AudioError, OptionError
 from zipper.export import export
+from zipper.inference import presets
 from zipper.results import Attention, Speech, Token, Transcript
 
 Step = TypeVar("Step")
@@ -29,7 +30,7 @@ class Endpoints:
     def __init__(self, model: Zipper) -> None:
         self.model = model
 
-    def transcribe(self, recording: str | None, beams: int = decoding.BEAMS, gates: float = 1.0) -> dict[str, Any]:
+    def transcribe(self, recording: str | None, beams: int = presets.BEAMS, gates: float = 1.0) -> dict[str, Any]:
         """Read a recording: its text, and each word with start and end in seconds and a confidence from 0 to 1.
 
         complete: false if words may be missing. confidence: the mean of the words; doubtful: true if it is so low that
@@ -44,7 +45,7 @@ class Endpoints:
         text: str,
         voice: str | None = None,
         seed: int = 0,
-        temperature: float = decoding.SPEECH_TEMPERATURE,
+        temperature: float = presets.SPEECH_TEMPERATURE,
         gates: float = 1.0,
     ) -> tuple[str, dict[str, Any]]:
         """Speak a text: a WAV file, and when each word is spoken. The same text, voice and seed give the same sound."""
@@ -71,7 +72,7 @@ class Endpoints:
         return self._described(result, maps), _npz(maps)
 
     def complete(
-        self, text: str, tokens: int = 60, seed: int = 0, temperature: float = decoding.COMPLETION_TEMPERATURE
+        self, text: str, tokens: int = 60, seed: int = 0, temperature: float = presets.COMPLETION_TEMPERATURE
     ) -> str:
         """Continue a text by the text tower alone, as it was before the fusion; returns only what follows."""
         return str(_last(self.model.complete_stream(text or "", max_tokens=tokens, seed=seed, temperature=temperature)))
@@ -123,7 +124,7 @@ def add(model: Zipper) -> None:
     run = Endpoints(model)
     heat = functools.partial(_number, label="The temperature", low=0, high=2)
     label = "The number of beams: 1 is greedy, more search for the likeliest text"
-    beams = _number(decoding.BEAMS, label, 1, limits.MAX_BEAMS, 0)
+    beams = _number(presets.BEAMS, label, 1, limits.MAX_BEAMS, 0)
     gates = functools.partial(_number, 1.0, "The factor on the gates: 1 as trained, 0 unzipped", 0, 1)
     seed = functools.partial(_number, 0, "The seed", 0, LARGEST_SEED, 0)
     tokens = _number(60, "The number of tokens", 1, limits.MAX_COMPLETION_TOKENS, 0)
@@ -141,8 +142,8 @@ def add(model: Zipper) -> None:
     def answer() -> gr.JSON:
         return gr.JSON(label="Answer", visible=False)
 
-    speech_options = [text(), voice(), seed(), heat(decoding.SPEECH_TEMPERATURE), gates()]
-    text_options = [text(), tokens, seed(), heat(decoding.COMPLETION_TEMPERATURE)]
+    speech_options = [text(), voice(), seed(), heat(presets.SPEECH_TEMPERATURE), gates()]
+    text_options = [text(), tokens, seed(), heat(presets.COMPLETION_TEMPERATURE)]
     _endpoint(run.transcribe, [recording(), beams, gates()], [answer()])
     _endpoint(run.synthesize, speech_options, [gr.File(label="WAV", visible=False), answer()])
     _endpoint(run.attention, [recording(), text(), voice(), seed()], [answer(), gr.File(label="NPZ", visible=False)])

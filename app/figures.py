@@ -18,9 +18,9 @@ from matplotlib.text import Text
 from app.mel import mel_strip
 from app.payload import PEAKS, Selection, alignment_heads, mapped, select, shown_matrix, waveform_peaks
 from app.state import Shown
-from zipper.align.dtw import dtw_path
-from zipper.align.heads import AlignmentHead
-from zipper.align.words import decode_pieces, mean_weights
+from zipper.alignment.dtw import dtw_path
+from zipper.alignment.heads import AlignmentHead
+from zipper.alignment.words import decode_pieces, mean_weights
 from zipper.errors import OptionError
 from zipper.export import export
 from zipper.files import save

@@ -13,9 +13,9 @@ from app.state import Shown
 from app.verdict import Verdict, judge
 from zipper import Zipper
 from zipper.errors import NoSpeechError, OptionError
+from zipper.inference.passages import gates_into
 from zipper.model.config import Modality
-from zipper.model.zips import GateScale
-from zipper.passages import gates_into
+from zipper.model.cross_attention import GateScale
 from zipper.rates import SPEECH_RATE
 
 Task = Literal["recognition", "synthesis"]

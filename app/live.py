@@ -19,7 +19,7 @@ import soxr
 from app.component import component
 from app.errors import plain, told
 from zipper import Zipper, limits
-from zipper.audio import Samples
+from zipper.audio.io import Samples
 from zipper.errors import AudioError, LimitError, NoSpeechError
 from zipper.rates import SPEECH_RATE
 from zipper.results import Word

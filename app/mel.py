@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import numpy.typing as npt
 
-from zipper.speech.mel import hz_to_mel, mel_to_hz
+from zipper.audio.mel import hz_to_mel, mel_to_hz
 
 BANDS = 40
 FRAMES = 50  # a second

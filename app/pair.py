@@ -22,9 +22,9 @@ from app.state import MODEL, STATE_SECONDS, Shown
 from app.status import busy, idle, status_line
 from app.verdict import EMPTY, judge
 from zipper import Zipper, limits
-from zipper.audio import Samples, load_audio
-from zipper.engine import Gates
+from zipper.audio.io import Samples, load_audio
 from zipper.errors import AudioError, LimitError, NoSpeechError, TextError, ZipperError
+from zipper.inference.engine import Gates
 from zipper.rates import SPEECH_RATE
 
 REFRESH_SECONDS = 0.2  # s between two updates of the page

@@ -17,9 +17,9 @@ import numpy.typing as npt
 
 from app.mel import mel_strip
 from app.state import Shown
-from zipper.align.dtw import dtw_path
-from zipper.align.heads import AlignmentHead
-from zipper.align.words import decode_pieces, mean_weights
+from zipper.alignment.dtw import dtw_path
+from zipper.alignment.heads import AlignmentHead
+from zipper.alignment.words import decode_pieces, mean_weights
 from zipper.rates import TOKEN_RATE
 from zipper.results import Attention, Passage, Speech
 

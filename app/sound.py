@@ -13,7 +13,7 @@ import numpy.typing as npt
 from gradio.utils import get_upload_folder
 
 from app.component import component
-from zipper.audio import wav_bytes
+from zipper.audio.io import wav_bytes
 from zipper.files import save
 
 

@@ -10,7 +10,7 @@ from app.errors import guarded
 from app.examples import Recording
 from app.sound import to_wav
 from zipper import Zipper, limits
-from zipper.audio import load_audio
+from zipper.audio.io import load_audio
 from zipper.errors import OptionError
 from zipper.rates import SPEECH_RATE
 

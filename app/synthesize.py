@@ -19,9 +19,10 @@ from app.settings import Settings
 from app.sound import Stream, audio_url, player, to_file, to_wav
 from app.state import MODEL, STATE_SECONDS, Shown
 from app.status import busy, idle, status_line, stoppable
-from zipper import Zipper, decoding, limits
+from zipper import Zipper, limits
 from zipper.errors import OptionError, ZipperError
 from zipper.export import export
+from zipper.inference import presets
 from zipper.results import Speech
 
 SEED = 0  # to begin with
@@ -154,7 +155,7 @@ def _told(views: Iterator[View]) -> Iterator[View]:
 
 def _options(model: Zipper) -> tuple[str, int, float]:
     """Voice, seed and temperature that the page shows to begin with."""
-    return model.voices[0], SEED, decoding.SPEECH_TEMPERATURE
+    return model.voices[0], SEED, presets.SPEECH_TEMPERATURE
 
 
 def _shown(speech: Speech, taken: float) -> Shown:

@@ -12,8 +12,9 @@ from app.marks import marked_words, marks
 from app.sound import to_wav
 from app.state import MODEL
 from app.status import busy, idle, status_line, stoppable
-from zipper import Zipper, decoding, limits
+from zipper import Zipper, limits
 from zipper.errors import AudioError, TextError
+from zipper.inference import presets
 from zipper.rates import SPEECH_RATE, TOKEN_RATE
 from zipper.results import Speech
 
@@ -143,7 +144,7 @@ def _chance(name: str) -> tuple[gr.Number, gr.Slider]:
         temperature = gr.Slider(
             0,
             1.5,
-            value=decoding.COMPLETION_TEMPERATURE,
+            value=presets.COMPLETION_TEMPERATURE,
             step=0.05,
             label="Temperature",
             info="0: always the likeliest token.",

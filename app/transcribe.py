@@ -21,7 +21,7 @@ from app.sound import audio_url, to_file, to_wav
 from app.state import MODEL, STATE_SECONDS, Shown
 from app.status import busy, idle, status_line, stoppable
 from zipper import Zipper, limits
-from zipper.audio import AudioSource, Samples, load_audio
+from zipper.audio.io import AudioSource, Samples, load_audio
 from zipper.errors import AudioError, ZipperError
 from zipper.export import export
 from zipper.rates import SPEECH_RATE

@@ -10,7 +10,7 @@ from support import MakeSpeech, Samples
 
 from zipper import limits
 from zipper.api import ASSETS, Zipper
-from zipper.audio import load_audio
+from zipper.audio.io import load_audio
 from zipper.rates import SPEECH_RATE
 
 

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import MakeSpeech
 
-from zipper import activity, limits
-from zipper.activity import Span, Window, has_speech, windows
+from zipper import limits
 from zipper.api import ASSETS
-from zipper.audio import Samples, load_audio
+from zipper.audio import speech_windows, vad
+from zipper.audio.io import Samples, load_audio
+from zipper.audio.speech_windows import Span, Window, has_speech, windows
 from zipper.evaluation.signals import SIGNALS, chords, colored, room_noise
 from zipper.rates import SPEECH_RATE
-from zipper.speech import detector
 
 RECORDINGS = sorted((ASSETS / "examples" / "recordings").glob("*.opus"))
 CLICK = np.eye(1, 4 * SPEECH_RATE, 5000)[0].astype(np.float32)
@@ -90,7 +90,7 @@ def test_windows_are_short_apart_and_keep_all_speech(parts: list[tuple[int, int]
     assert all(w.stop - w.start <= limits.MAX_WINDOW_SECONDS * SPEECH_RATE for w in found)
     assert all(w.start <= s.start < s.stop <= w.stop for w in found for s in w.speech)
     heard = [span for window in found for span in window.speech]
-    likely = np.repeat(activity.speech_probabilities(sound) > 0.8, detector.FRAME)[: len(sound)]
+    likely = np.repeat(speech_windows.speech_probabilities(sound) > 0.8, vad.FRAME)[: len(sound)]
     for span in heard:
         likely[span.start : span.stop] = False
     assert seconds(int(likely.sum())) <= 0.15 * len(parts)  # a stretch of less than a tenth of a second
@@ -106,8 +106,8 @@ def test_the_detector_is_the_one_of_the_package() -> None:
     """The same network on many frames at once gives what the package gives frame by frame."""
     sound = np.tile(load_audio(ASSETS / "examples" / "recordings" / "reader.opus"), 3)[: 20 * SPEECH_RATE + 77]
     with torch.inference_mode():
-        expected = detector.package().load_silero_vad().audio_forward(torch.from_numpy(sound)[None], SPEECH_RATE)
-    np.testing.assert_allclose(detector.speech_probabilities(sound), expected[0].numpy(), atol=1e-4)
+        expected = vad.package().load_silero_vad().audio_forward(torch.from_numpy(sound)[None], SPEECH_RATE)
+    np.testing.assert_allclose(vad.speech_probabilities(sound), expected[0].numpy(), atol=1e-4)
 
 
 def test_the_detector_leaves_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,9 +115,9 @@ def test_the_detector_leaves_the_number_of_threads(monkeypatch: pytest.MonkeyPat
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(3)
-        detector.package.cache_clear()
+        vad.package.cache_clear()
         for name in [name for name in sys.modules if name.partition(".")[0] == "silero_vad"]:
             monkeypatch.delitem(sys.modules, name)
-        assert detector.package() and torch.get_num_threads() == 3
+        assert vad.package() and torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zipper.align.dtw import dtw_path, median_filter
-from zipper.align.heads import AlignmentHead, choose_heads, load_heads, monotonic_score, save_heads, score_heads
-from zipper.align.words import (
+from zipper.alignment.dtw import dtw_path, median_filter
+from zipper.alignment.heads import AlignmentHead, choose_heads, load_heads, monotonic_score, save_heads, score_heads
+from zipper.alignment.words import (
     LETTER_SECONDS,
     PAUSE_SECONDS,
     WORD_SECONDS,

@@ -13,21 +13,22 @@ import pytest
 import torch
 from support import GATE, MakeSpeech, Samples
 
-from zipper import decoding, limits
-from zipper.align.heads import AlignmentHead, save_heads
+from zipper import limits
+from zipper.alignment.heads import AlignmentHead, save_heads
 from zipper.api import Zipper
-from zipper.audio import write_wav
+from zipper.audio.io import write_wav
 from zipper.errors import AudioError, ConfigError, LimitError, NoSpeechError, OptionError, TextError, WeightsError
+from zipper.inference import presets
+from zipper.model.cross_attention import GateScale
 from zipper.model.zipper import ZipperModel
-from zipper.model.zips import GateScale
 from zipper.rates import SPEECH_RATE, TOKEN_RATE
 from zipper.results import Attention, Speech, Transcript
 from zipper.speech.quantizer import Quantizer, QuantizerConfig
 from zipper.speech.tokenizer import SpeechTokenizer
-from zipper.speech.whisper import EncoderConfig, WhisperEncoder
+from zipper.speech.whisper_encoder import EncoderConfig, WhisperEncoder
 from zipper.text.cutting import CLAUSE_PAUSE, SENTENCE_PAUSE
+from zipper.text.lexicon import KnownWords, count_words
 from zipper.text.tokenizer import TextTokenizer
-from zipper.text.words import KnownWords, count_words
 
 TEXT = "Hello there. It was a dark night."
 MANY_PIECES = "Zebras jump quickly over big foxes."  # of which the tiny tokenizer knows none
@@ -79,7 +80,7 @@ def test_recognition_is_held_to_the_words_of_the_model(
     zipper: Zipper, model_folder: Path, make_speech: MakeSpeech, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where a word of no dictionary costs more than anything else, none is written."""
-    monkeypatch.setattr(decoding, "UNKNOWN_WORD_COST", 1000.0)
+    monkeypatch.setattr(presets, "UNKNOWN_WORD_COST", 1000.0)
     sound = (make_speech(2.0), SPEECH_RATE)
     folder = shutil.copytree(model_folder, tmp_path / "model")
     known = KnownWords(["dark", "night", "today"])
@@ -147,7 +148,7 @@ def test_wall_clock_limits(
 def test_sound_is_on_the_same_clock(zipper: Zipper, make_speech: MakeSpeech, monkeypatch: pytest.MonkeyPatch) -> None:
     """A vocoder that takes for ever is left after its first piece."""
     pieces: list[int] = []
-    monkeypatch.setattr("zipper.clock.time.monotonic", lambda: 1e9 if pieces else 0.0)
+    monkeypatch.setattr("zipper.inference.deadline.time.monotonic", lambda: 1e9 if pieces else 0.0)
     monkeypatch.setattr(limits, "MAX_REQUEST_SECONDS", 300.0)
 
     def slow(chunks: Any, voice: str, seed: int) -> Any:
@@ -173,7 +174,7 @@ def test_one_clock_runs_through_a_request(
 ) -> None:
     """A clock on which everything takes long: no request gets further than a few of its tokens, in any passage."""
     ticks = itertools.count(step=30.0)
-    monkeypatch.setattr("zipper.clock.time.monotonic", lambda: next(ticks))
+    monkeypatch.setattr("zipper.inference.deadline.time.monotonic", lambda: next(ticks))
     monkeypatch.setattr(limits, "MAX_REQUEST_SECONDS", 300.0)
     with pytest.raises(LimitError, match="The request took longer than 300 s"):
         call(zipper, make_speech(1.0))
@@ -244,8 +245,8 @@ def test_what_takes_too_long_to_say_is_refused_before_any_of_it_is_said(
 
 def test_unending_speech_is_an_error(zipper: Zipper, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "EXTRA_SPEECH_SECONDS", 0.0)
-    monkeypatch.setattr(limits, "MAX_SPEECH_SECONDS_PER_CHARACTER", decoding.MIN_SPEECH_SECONDS_PER_CHARACTER)
-    monkeypatch.setattr(decoding, "ATTEMPTS", 1)
+    monkeypatch.setattr(limits, "MAX_SPEECH_SECONDS_PER_CHARACTER", presets.MIN_SPEECH_SECONDS_PER_CHARACTER)
+    monkeypatch.setattr(presets, "ATTEMPTS", 1)
     text, failures = "Hello there, how are you", 0
     for seed in range(4):
         kept = zipper.synthesize(text, seed=seed, keep_unended=True)
@@ -277,7 +278,7 @@ def test_a_seed_of_any_integer_type(zipper: Zipper, seed: Any) -> None:
 
 def test_the_largest_seed_has_successors(zipper: Zipper, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "EXTRA_SPEECH_SECONDS", 0.0)
-    monkeypatch.setattr(limits, "MAX_SPEECH_SECONDS_PER_CHARACTER", decoding.MIN_SPEECH_SECONDS_PER_CHARACTER)
+    monkeypatch.setattr(limits, "MAX_SPEECH_SECONDS_PER_CHARACTER", presets.MIN_SPEECH_SECONDS_PER_CHARACTER)
     with contextlib.suppress(LimitError):  # three tries may come to no end either
         zipper.synthesize("Hello there, how are you", seed=2**63 - 1)
 

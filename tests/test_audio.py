@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from support import MakeSpeech
 
 from zipper import limits
-from zipper.audio import load_audio, wav_bytes, write_wav
+from zipper.audio.io import load_audio, wav_bytes, write_wav
 from zipper.errors import AudioError, LimitError, StorageError, ZipperError
 from zipper.rates import SPEECH_RATE
 
@@ -212,7 +212,7 @@ def test_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "out.wav"
     path.write_bytes(b"old")
     code = (
-        "import resource, signal, sys, numpy; from zipper.audio import write_wav;"
+        "import resource, signal, sys, numpy; from zipper.audio.io import write_wav;"
         "from zipper.errors import StorageError; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "try: write_wav(sys.argv[1], numpy.zeros(16000), 16000)\n"

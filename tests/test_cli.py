@@ -18,7 +18,7 @@ from support import MakeSpeech
 
 from zipper import cli, limits
 from zipper.api import Zipper
-from zipper.audio import load_audio, write_wav
+from zipper.audio.io import load_audio, write_wav
 from zipper.rates import SPEECH_RATE
 from zipper.results import Transcript
 

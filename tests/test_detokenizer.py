@@ -8,12 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from zipper.audio.mel import band_edges
 from zipper.errors import ConfigError, OptionError, WeightsError
 from zipper.rates import VOCODER_HOP, VOCODER_RATE, VOCODER_SAMPLES_PER_TOKEN
 from zipper.speech.acoustic import AcousticConfig, AcousticModel, HarmonicTemplate, frames_of, place
 from zipper.speech.detokenizer import Detokenizer
 from zipper.speech.hifigan import HifiGan, HifiGanConfig
-from zipper.speech.mel import band_edges
 
 CODES = 64
 SMALL = {"width": 16, "ff_width": 16, "token_blocks": 2, "mel_blocks": 1, "flow_blocks": 1, "flow_steps": 2}

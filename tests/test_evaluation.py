@@ -17,8 +17,8 @@ import pytest
 import soundfile
 import torch
 
-from zipper.align.heads import AlignmentHead, load_heads
-from zipper.align.words import WordTime
+from zipper.alignment.heads import AlignmentHead, load_heads
+from zipper.alignment.words import WordTime
 from zipper.errors import DataError, NoSpeechError, OptionError, TextError, WeightsError
 from zipper.model.config import TowerConfig, ZipConfig, ZipperConfig
 from zipper.model.zipper import ZipperModel

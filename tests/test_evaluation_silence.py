@@ -10,8 +10,8 @@ import pytest
 import soundfile
 from support import MakeSpeech
 
-from zipper.activity import windows
-from zipper.align.heads import Direction
+from zipper.alignment.heads import Direction
+from zipper.audio.speech_windows import windows
 from zipper.errors import DataError, DependencyError, NoSpeechError
 from zipper.evaluation import cli, doubt
 from zipper.evaluation.detection import evaluate_detection

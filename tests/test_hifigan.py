@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from zipper.audio.mel import MelSpectrogram
 from zipper.errors import ConfigError
 from zipper.rates import MELS, VOCODER_HOP, VOCODER_RATE
 from zipper.speech.hifigan import HifiGan, HifiGanConfig
-from zipper.speech.mel import MelSpectrogram
 
 TINY = HifiGanConfig(channels=16, block_kernels=(3, 5), block_dilations=(1, 3))
 

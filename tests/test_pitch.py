@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from zipper.data.pitch import track_pitch
 from zipper.rates import VOCODER_HOP, VOCODER_RATE
-from zipper.training.pitch import track_pitch
 
 
 def voiced(hz: np.ndarray) -> np.ndarray:

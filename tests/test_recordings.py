@@ -13,7 +13,7 @@ import pytest
 import soundfile
 from support import MakeSpeech, Samples
 
-from zipper.audio import load_audio, wav_bytes, write_wav
+from zipper.audio.io import load_audio, wav_bytes, write_wav
 from zipper.errors import AudioError, LimitError
 from zipper.rates import SPEECH_RATE
 

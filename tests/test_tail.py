@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zipper.speech.tail import KEPT_SECONDS, QUIET, without_tail
+from zipper.audio.trim import KEPT_SECONDS, QUIET, without_tail
 
 RATE = 1000
 KEPT = round(KEPT_SECONDS * RATE)

@@ -10,14 +10,14 @@ import pytest
 import soundfile
 import torch
 
+from zipper.data.clips import EVERYONE, Batch, Clip, Clips, choose, each_speaker, prepare
+from zipper.data.store import Store, StoreWriter
 from zipper.errors import ConfigError, DataError, WeightsError
 from zipper.speech.detokenizer import Detokenizer
 from zipper.speech.hifigan import HifiGan, HifiGanConfig
 from zipper.training import detokenizer as stage
 from zipper.training.config import CONFIGS, load_config
 from zipper.training.loop import LoopConfig, Trainer
-from zipper.training.mels import EVERYONE, Batch, Clip, Clips, choose, each_speaker, prepare
-from zipper.training.store import Store, StoreWriter
 
 RATE = 24_000
 CODES = 8

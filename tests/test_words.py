@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zipper.errors import WeightsError
-from zipper.text.words import KnownWords, WordCost, count_words
+from zipper.text.lexicon import KnownWords, WordCost, count_words
 
 KNOWN = KnownWords(["don't", "sailor", "sail", "the", "well", "known", "sea"])
 PIECES = [

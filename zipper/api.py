@@ -5,23 +5,24 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Literal, overload
 
-from zipper import checked, decoding, limits
-from zipper.activity import windows
-from zipper.align.heads import AlignmentHead
-from zipper.audio import AudioSource, load_audio
-from zipper.clock import Clock
-from zipper.completion import Completion
-from zipper.components import Components, Detokens, SpeechTokens, TextTokens, load_components
-from zipper.engine import Gates
+from zipper import limits
+from zipper.alignment.heads import AlignmentHead
+from zipper.audio.io import AudioSource, load_audio
+from zipper.audio.speech_windows import windows
 from zipper.errors import NoSpeechError
+from zipper.inference import arguments, presets
+from zipper.inference.completion import Completion
+from zipper.inference.components import Components, Detokens, SpeechTokens, TextTokens, load_components
+from zipper.inference.deadline import Clock
+from zipper.inference.engine import Gates
+from zipper.inference.recognition import Recognition
+from zipper.inference.synthesis import Synthesis
 from zipper.model.config import Modality
 from zipper.model.zipper import ZipperModel
-from zipper.recognition import Recognition
 from zipper.results import Speech, SpeechPart, Transcript, TranscriptPart
-from zipper.synthesis import Synthesis
 from zipper.text.cutting import cut
+from zipper.text.lexicon import KnownWords
 from zipper.text.normalize import normalize
-from zipper.text.words import KnownWords
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 
@@ -54,7 +55,7 @@ class Zipper(Recognition, Synthesis, Completion):
         self.detokenizer = detokenizer
         self.heads = tuple(heads)
         self.folder = folder
-        self._prefer = None if words is None else decoding.known_words(words, text_tokenizer, model.config.text)
+        self._prefer = None if words is None else presets.known_words(words, text_tokenizer, model.config.text)
 
     @classmethod
     def from_pretrained(cls, folder: str | os.PathLike[str] = ASSETS) -> "Zipper":
@@ -78,7 +79,7 @@ class Zipper(Recognition, Synthesis, Completion):
         """Names that `synthesize` takes as voice; the first is the default."""
         return self.detokenizer.voices
 
-    def transcribe(self, source: AudioSource, *, beams: int = decoding.BEAMS, gate_scale: Gates = None) -> Transcript:
+    def transcribe(self, source: AudioSource, *, beams: int = presets.BEAMS, gate_scale: Gates = None) -> Transcript:
         """What is said in a recording: a path, or (samples, sample_rate).
 
         beams: 1 takes the likeliest token each time, more search for the likeliest text. Raises AudioError,
@@ -90,14 +91,14 @@ class Zipper(Recognition, Synthesis, Completion):
         raise AssertionError("the last part of a stream holds the transcript")
 
     def transcribe_stream(
-        self, source: AudioSource, *, beams: int = decoding.BEAMS, gate_scale: Gates = None
+        self, source: AudioSource, *, beams: int = presets.BEAMS, gate_scale: Gates = None
     ) -> Generator[TranscriptPart, None, None]:
         """The same as it comes: a part after each token that is settled, the last with the
         transcript.
 
         A bad recording raises here, before the first part; closing the iterator stops the work.
         """
-        beams = checked.whole(beams, "The number of beams", 1, limits.MAX_BEAMS)
+        beams = arguments.whole(beams, "The number of beams", 1, limits.MAX_BEAMS)
         gate_scale, clock = self._gates(gate_scale, "text"), Clock()
         samples = load_audio(source)
         spoken = windows(samples)
@@ -111,7 +112,7 @@ class Zipper(Recognition, Synthesis, Completion):
         voice: str | None = None,
         seed: int = 0,
         *,
-        temperature: float = decoding.SPEECH_TEMPERATURE,
+        temperature: float = presets.SPEECH_TEMPERATURE,
         gate_scale: Gates = None,
         keep_unended: bool = False,
     ) -> Speech:
@@ -133,7 +134,7 @@ class Zipper(Recognition, Synthesis, Completion):
         voice: str | None = None,
         seed: int = 0,
         *,
-        temperature: float = decoding.SPEECH_TEMPERATURE,
+        temperature: float = presets.SPEECH_TEMPERATURE,
         gate_scale: Gates = None,
         keep_unended: bool = False,
     ) -> Generator[Speech | None, None, None]:
@@ -151,7 +152,7 @@ class Zipper(Recognition, Synthesis, Completion):
         voice: str | None = None,
         seed: int = 0,
         *,
-        temperature: float = decoding.SPEECH_TEMPERATURE,
+        temperature: float = presets.SPEECH_TEMPERATURE,
         gate_scale: Gates = None,
         keep_unended: bool = False,
     ) -> Generator[SpeechPart, None, None]:
@@ -172,7 +173,7 @@ class Zipper(Recognition, Synthesis, Completion):
         *,
         max_tokens: int = 60,
         seed: int = 0,
-        temperature: float = decoding.COMPLETION_TEMPERATURE,
+        temperature: float = presets.COMPLETION_TEMPERATURE,
     ) -> str: ...
 
     @overload
@@ -183,7 +184,7 @@ class Zipper(Recognition, Synthesis, Completion):
         *,
         max_tokens: int = 60,
         seed: int = 0,
-        temperature: float = decoding.COMPLETION_TEMPERATURE,
+        temperature: float = presets.COMPLETION_TEMPERATURE,
         voice: str | None = None,
     ) -> Speech: ...
 
@@ -194,7 +195,7 @@ class Zipper(Recognition, Synthesis, Completion):
         *,
         max_tokens: int = 60,
         seed: int = 0,
-        temperature: float = decoding.COMPLETION_TEMPERATURE,
+        temperature: float = presets.COMPLETION_TEMPERATURE,
         voice: str | None = None,
     ) -> str | Speech:
         """Continue a text, or a recording, by its own tower alone; only what follows the prompt is returned.
@@ -213,7 +214,7 @@ class Zipper(Recognition, Synthesis, Completion):
         *,
         max_tokens: int = 60,
         seed: int = 0,
-        temperature: float = decoding.COMPLETION_TEMPERATURE,
+        temperature: float = presets.COMPLETION_TEMPERATURE,
     ) -> Generator[str, None, None]: ...
 
     @overload
@@ -224,7 +225,7 @@ class Zipper(Recognition, Synthesis, Completion):
         *,
         max_tokens: int = 60,
         seed: int = 0,
-        temperature: float = decoding.COMPLETION_TEMPERATURE,
+        temperature: float = presets.COMPLETION_TEMPERATURE,
         voice: str | None = None,
     ) -> Generator[Speech | None, None, None]: ...
 
@@ -235,7 +236,7 @@ class Zipper(Recognition, Synthesis, Completion):
         *,
         max_tokens: int = 60,
         seed: int = 0,
-        temperature: float = decoding.COMPLETION_TEMPERATURE,
+        temperature: float = presets.COMPLETION_TEMPERATURE,
         voice: str | None = None,
     ) -> Generator[str | Speech | None, None, None]:
         """The same, token by token, so that it can be watched and stopped; the last item is what `complete` returns.
@@ -246,5 +247,5 @@ class Zipper(Recognition, Synthesis, Completion):
 
     def _request(self, text: str, voice: str | None, seed: int, temperature: float) -> tuple[str, str, int, float]:
         """What is to be spoken and how, each in the form and the range that the model takes."""
-        heat = checked.real(temperature, "The temperature", 0.0)
-        return normalize(checked.text(text)), checked.voice(voice, self.voices), checked.seed(seed), heat
+        heat = arguments.real(temperature, "The temperature", 0.0)
+        return normalize(arguments.text(text)), arguments.voice(voice, self.voices), arguments.seed(seed), heat

@@ -11,12 +11,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
-from zipper import __version__, checked, limits, terminal
+from zipper import __version__, limits, terminal
 from zipper.errors import AudioError, LimitError, OptionError, StorageError, ZipperError
+from zipper.inference import arguments
 
 if TYPE_CHECKING:
     from zipper.api import Zipper
-    from zipper.audio import Samples
+    from zipper.audio.io import Samples
 
 PROGRAM = os.environ.get("ZIPPER_COMMAND", "zipper")  # as people type it; the script `run` sets it
 FORMATS = ("txt", "srt", "vtt", "json")
@@ -187,7 +188,7 @@ def _whole(name: str, low: int, high: int) -> Callable[[str], int]:
             number: object = int(value)
         except ValueError:
             number = value
-        return checked.whole(number, name, low, high)
+        return arguments.whole(number, name, low, high)
 
     return read
 
@@ -200,7 +201,7 @@ def _load(options: argparse.Namespace) -> "Zipper":
 
 def _transcribe(options: argparse.Namespace) -> int:
     """One recording after the other; one of several that fails is told, and does not stop the others."""
-    from zipper.audio import load_audio
+    from zipper.audio.io import load_audio
 
     output = None if options.output == terminal.STANDARD else options.output
     targets = _targets(options.recordings, output, options.format or _format(output))
@@ -273,9 +274,9 @@ def _check_wav(output: str) -> None:
 
 def _synthesize(options: argparse.Namespace) -> None:
     from zipper.api import ASSETS
-    from zipper.audio import wav_bytes
-    from zipper.components import read_voices
+    from zipper.audio.io import wav_bytes
     from zipper.export import export
+    from zipper.inference.components import read_voices
     from zipper.text.normalize import normalize
 
     _check_wav(options.output)
@@ -283,7 +284,7 @@ def _synthesize(options: argparse.Namespace) -> None:
         raise OptionError("The speech and the times of its words cannot both go to standard output: -o FILE.")
     text = terminal.argument_text(options.text)
     normalize(text)  # bad text and an unknown voice are told before the model is loaded
-    checked.voice(options.voice, read_voices(options.model or ASSETS))
+    arguments.voice(options.voice, read_voices(options.model or ASSETS))
     speech = _load(options).synthesize(text, voice=options.voice, seed=options.seed)
     terminal.write(wav_bytes(speech.samples, speech.sample_rate), options.output)
     if options.words:
@@ -300,7 +301,7 @@ def _complete(options: argparse.Namespace) -> None:
 
 
 def _complete_speech(options: argparse.Namespace) -> None:
-    from zipper.audio import load_audio, wav_bytes
+    from zipper.audio.io import load_audio, wav_bytes
     from zipper.rates import SPEECH_RATE
 
     if not options.output:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zipper import limits
-from zipper.align.heads import Direction
+from zipper.alignment.heads import Direction
 from zipper.errors import LimitError, OptionError
 
 Weights = npt.NDArray[np.float16]

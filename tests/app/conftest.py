@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from app import models, server
 from app.settings import EXAMPLES, Settings
 from zipper import Zipper
-from zipper.audio import load_audio, write_wav
+from zipper.audio.io import load_audio, write_wav
 
 SPOKEN = EXAMPLES / "recordings" / "clear.opus"  # what the fake microphone hears, over and over
 MICROPHONE_RATE = 48_000  # Hz, as Chromium's microphone has it

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.state import Shown
-from zipper.align.heads import AlignmentHead, Direction
+from zipper.alignment.heads import AlignmentHead, Direction
 from zipper.results import Attention, Passage, Token, Transcript, Word
 
 RATE = 16_000

@@ -24,7 +24,7 @@ from support import MakeSpeech
 from app import load, server
 from app.settings import EXAMPLES, ROOT, Settings
 from zipper import Zipper, limits
-from zipper.audio import write_wav
+from zipper.audio.io import write_wav
 
 CLEAR = EXAMPLES / "recordings" / "clear.opus"
 README_ADDRESS = "http://127.0.0.1:7860"

@@ -15,10 +15,10 @@ from app.pair import View
 from app.state import Shown
 from app.verdict import ADDED, MISSING, WRONG, judge
 from zipper import Zipper, limits
-from zipper.activity import Span, Window
-from zipper.audio import write_wav
+from zipper.audio.io import write_wav
+from zipper.audio.speech_windows import Span, Window
 from zipper.errors import AudioError, LimitError, NoSpeechError, OptionError, TextError
-from zipper.model.zips import GateScale
+from zipper.model.cross_attention import GateScale
 from zipper.rates import SPEECH_RATE
 
 TEXT = "Hello there, how are you?"

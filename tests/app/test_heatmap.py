@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from app.heatmap import AttentionMap
 from app.payload import map_payload, select, shown_matrix, turn_payload
 from app.state import Shown
-from zipper.audio import wav_bytes
+from zipper.audio.io import wav_bytes
 from zipper.results import Passage
 
 NASTY = '<img src=x onerror="window.hacked=1">'

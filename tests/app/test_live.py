@@ -18,7 +18,7 @@ from app.examples import recordings
 from app.live import Agreement, Take, hear
 from app.settings import Settings
 from zipper import Zipper, limits
-from zipper.audio import load_audio
+from zipper.audio.io import load_audio
 from zipper.errors import AudioError, LimitError
 from zipper.rates import SPEECH_RATE
 from zipper.results import Transcript, Word

@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Download, Locator, Page, expect
 from support import MakeSpeech
 
 from zipper import Zipper, limits
-from zipper.audio import write_wav
+from zipper.audio.io import write_wav
 from zipper.rates import SPEECH_RATE
 
 TABS = ("Transcribe", "Synthesize", "Explore", "About")

@@ -23,7 +23,7 @@ from app.payload import (
     waveform_peaks,
 )
 from app.state import Shown
-from zipper.align.heads import AlignmentHead
+from zipper.alignment.heads import AlignmentHead
 from zipper.results import Speech
 
 

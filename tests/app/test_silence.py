@@ -13,13 +13,14 @@ from app.endpoints import Endpoints
 from app.examples import recordings
 from app.live import Take
 from app.state import Shown
-from zipper import Zipper, cli, engine
-from zipper.audio import Samples, load_audio, write_wav
+from zipper import Zipper, cli
+from zipper.audio.io import Samples, load_audio, write_wav
 from zipper.errors import NoSpeechError
 from zipper.evaluation.signals import SIGNALS, room_noise, silence
+from zipper.inference import engine
 from zipper.rates import SPEECH_RATE
 from zipper.results import MISSING, UNSURE, Transcript
-from zipper.text.words import count_words
+from zipper.text.lexicon import count_words
 
 GERMAN = Path(__file__).resolve().parents[1] / "recordings" / "german.opus"
 LONGEST_WORD = 2.0  # s, of the examples

@@ -18,12 +18,13 @@ from app.sound import audio_url, to_wav
 from app.state import Shown
 from app.status import busy, idle, settled, stopping
 from app.synthesize import View
-from zipper import Zipper, decoding, limits
+from zipper import Zipper, limits
 from zipper.errors import LimitError, OptionError, TextError, ZipperError
+from zipper.inference import presets
 from zipper.results import Speech, SpeechPart
 
 TEXT = "Hello there, how are you today? It was dark."
-HEAT = decoding.SPEECH_TEMPERATURE
+HEAT = presets.SPEECH_TEMPERATURE
 RATE = 1000
 
 
@@ -121,7 +122,7 @@ def test_stop_ends_the_work(zipper: Zipper, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_speech_without_an_end_is_kept_and_says_so(zipper: Zipper, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "EXTRA_SPEECH_SECONDS", 0.0)
-    monkeypatch.setattr(limits, "MAX_SPEECH_SECONDS_PER_CHARACTER", decoding.MIN_SPEECH_SECONDS_PER_CHARACTER)
+    monkeypatch.setattr(limits, "MAX_SPEECH_SECONDS_PER_CHARACTER", presets.MIN_SPEECH_SECONDS_PER_CHARACTER)
     results = [list(synthesize.speak(zipper, TEXT, None, seed, HEAT))[-1] for seed in range(4)]
     assert any(not view.shown.result.complete for view in results)
     assert all(view.shown.result.complete != ("no end" in view.status["text"]) for view in results)

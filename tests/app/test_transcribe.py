@@ -18,7 +18,7 @@ from app.state import Shown
 from app.transcribe import NOTHING, View
 from zipper import Zipper, limits
 from zipper.api import ASSETS
-from zipper.audio import load_audio, write_wav
+from zipper.audio.io import load_audio, write_wav
 from zipper.errors import AudioError, LimitError, NoSpeechError, OptionError
 from zipper.rates import SPEECH_RATE
 from zipper.results import Transcript, TranscriptPart

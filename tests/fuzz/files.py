@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from zipper import Zipper, limits
-from zipper.audio import load_audio
+from zipper.audio.io import load_audio
 from zipper.rates import SPEECH_RATE
 
 LIMIT_SECONDS = limits.MAX_DECODE_SECONDS + limits.MAX_REQUEST_SECONDS

@@ -12,7 +12,7 @@ from zipper.speech.detokenizer import Detokenizer
 from zipper.speech.hifigan import HifiGan, HifiGanConfig
 from zipper.speech.quantizer import Quantizer, QuantizerConfig
 from zipper.speech.tokenizer import SpeechTokenizer
-from zipper.speech.whisper import EncoderConfig, WhisperEncoder
+from zipper.speech.whisper_encoder import EncoderConfig, WhisperEncoder
 from zipper.text.tokenizer import TextTokenizer
 
 GATE = 0.5  # of the zips: open, or nothing would flow between the towers

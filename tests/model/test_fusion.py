@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from zipper.errors import ConfigError, OptionError
+from zipper.model.cross_attention import GateScale, InputProjection
 from zipper.model.streams import Stream, pack
 from zipper.model.zipper import ZipperModel, ZipperOutput
-from zipper.model.zips import GateScale, InputProjection
 
 
 def _run(model: ZipperModel, *sequences, **options) -> ZipperOutput:

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from zipper.errors import OptionError
-from zipper.model.beam import beam_search
-from zipper.model.generate import Generated, SamplingOptions, collect, generate
-from zipper.model.sampling import choose, constrain, looping_tokens
-from zipper.model.session import Prediction, Session
+from zipper.inference.beam_search import beam_search
+from zipper.inference.generate import Generated, SamplingOptions, collect, generate
+from zipper.inference.sampling import choose, constrain, looping_tokens
+from zipper.inference.session import Prediction, Session
+from zipper.model.cross_attention import GateScale
 from zipper.model.streams import Segment, pack
-from zipper.model.zips import GateScale
 
 GREEDY = SamplingOptions(max_tokens=12)
 SAMPLED = SamplingOptions(temperature=1.5, max_tokens=12)

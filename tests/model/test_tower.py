@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from zipper.model.cache import TowerCache
 from zipper.model.config import RopeScaling, TowerConfig
+from zipper.model.kv_cache import TowerCache
 from zipper.model.tower import Tower, rotate, rotation
 
 CONFIG = TowerConfig(vocab_size=19, width=24, depth=3, heads=6, kv_heads=2, ff_width=32, begin_id=0, end_id=1)

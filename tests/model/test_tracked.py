@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from zipper.errors import OptionError
-from zipper.model.generate import SamplingOptions, collect, generate
-from zipper.model.sampling import constrain
-from zipper.model.session import Session
+from zipper.inference.generate import SamplingOptions, collect, generate
+from zipper.inference.sampling import constrain
+from zipper.inference.session import Session
 from zipper.model.streams import Stream, pack
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from zipper.errors import WeightsError
 from zipper.speech.quantizer import FiniteScalarQuantizer, Quantizer, QuantizerConfig
 from zipper.speech.tokenizer import OVERLAP, WINDOW, SpeechTokenizer, windows
-from zipper.speech.whisper import EncoderConfig, WhisperEncoder, log_mel
+from zipper.speech.whisper_encoder import EncoderConfig, WhisperEncoder, log_mel
 
 
 @pytest.fixture(scope="module")

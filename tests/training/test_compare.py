@@ -9,11 +9,14 @@ import pytest
 import soundfile
 import torch
 
+from zipper.data.held_out import is_held_out
+from zipper.data.labels import Aligned
+from zipper.data.store import StoreWriter
 from zipper.rates import SPEECH_RATE
 from zipper.speech.quantizer import Quantizer, QuantizerConfig
-from zipper.speech.whisper import EncoderConfig, WhisperEncoder
+from zipper.speech.whisper_encoder import EncoderConfig, WhisperEncoder
 from zipper.text.tokenizer import TextTokenizer
-from zipper.training.compare import (
+from zipper.training.compare_tokenizers import (
     BLANK,
     CONDITIONS,
     IGNORED,
@@ -28,10 +31,7 @@ from zipper.training.compare import (
     read,
     same,
 )
-from zipper.training.held_out import is_held_out
-from zipper.training.labels import Aligned
 from zipper.training.loop import LoopConfig
-from zipper.training.store import StoreWriter
 
 TEXT = "hello there"
 WORDS = [("hello", 0.0, 0.4), ("there", 0.4, 0.8)]

@@ -7,21 +7,21 @@ import numpy as np
 import pytest
 import torch
 
+from zipper.data.augment import AugmentConfig, Augmenter
+from zipper.data.held_out import is_held_out
+from zipper.data.labels import FEWEST_STEPS, Aligned, label_view, read_aligned, train_classifier
+from zipper.data.manifest import Utterance
+from zipper.data.pairs import Pairs, orders, piece_spans
+from zipper.data.phones import PHONE_IDS, PHONES, align, frame_labels, timed_phones, transcript_phones, word_times
+from zipper.data.store import Store, StoreWriter
+from zipper.data.truecase import Truecaser
 from zipper.errors import ConfigError
 from zipper.model.config import ZipConfig
 from zipper.model.zipper import PAD_ORDER
 from zipper.text.tokenizer import TextTokenizer
-from zipper.training.augment import AugmentConfig, Augmenter
 from zipper.training.config import CONFIGS, FusionConfig, PretrainConfig, TokenizerConfig, load_config
-from zipper.training.held_out import is_held_out
-from zipper.training.labels import FEWEST_STEPS, Aligned, label_view, read_aligned, train_classifier
-from zipper.training.manifest import Utterance
-from zipper.training.pairs import Pairs, orders, piece_spans
-from zipper.training.phones import PHONE_IDS, PHONES, align, frame_labels, timed_phones, transcript_phones, word_times
+from zipper.training.fusion import IGNORED, Mixture, completed_pieces, places
 from zipper.training.pretrain import speech_segments
-from zipper.training.store import Store, StoreWriter
-from zipper.training.style import Truecaser
-from zipper.training.zipping import IGNORED, Mixture, completed_pieces, places
 
 CORPUS = ["The quick brown fox jumps over the lazy dog in London.", "We met Tom in London, and he said hello."] * 20
 

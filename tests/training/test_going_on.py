@@ -10,6 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from zipper.data.held_out import is_held_out
+from zipper.data.labels import Aligned
+from zipper.data.store import Store, StoreWriter
 from zipper.errors import ConfigError
 from zipper.model import checkpoint
 from zipper.model.zipper import ZipperModel
@@ -18,11 +21,8 @@ from zipper.text.tokenizer import TextTokenizer
 from zipper.training import stages
 from zipper.training.assemble import assemble, between
 from zipper.training.config import FusionConfig, PretrainConfig, TokenizerConfig, TowerSize
-from zipper.training.held_out import is_held_out
-from zipper.training.labels import Aligned
+from zipper.training.fusion import ZipLoss, ZipStage
 from zipper.training.loop import LoopConfig
-from zipper.training.store import Store, StoreWriter
-from zipper.training.zipping import ZipLoss, ZipStage
 
 LEVELS = (4, 4)  # of the tiny quantiser: the codes are 0 .. 15
 LINES = ["Hello there, how are you today?", "It was a dark and stormy night."]

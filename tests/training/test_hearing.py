@@ -8,21 +8,21 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from zipper.data import held_out, speech_lines
+from zipper.data.held_out import READERS, held_out_words, is_held_out
+from zipper.data.labels import read_aligned
+from zipper.data.speech_lines import cover_words, numbers, single_words, spelled
+from zipper.data.store import Store
+from zipper.data.transcripts import correct
+from zipper.data.waveforms import DeviceAugmentConfig, DeviceAugmenter, Waveforms, change_speed
 from zipper.rates import SPEECH_RATE
 from zipper.speech.quantizer import Quantizer, QuantizerConfig
-from zipper.speech.whisper import EncoderConfig, WhisperEncoder, log_mel, log_mels
-from zipper.text.words import count_words
-from zipper.training import held_out, speech_lines
-from zipper.training.hearing import IGNORED, HearingBatches, HearingConfig, HearingLoss, HearingStage, stretch
-from zipper.training.held_out import READERS, held_out_words, is_held_out
-from zipper.training.labels import read_aligned
+from zipper.speech.whisper_encoder import EncoderConfig, WhisperEncoder, log_mel, log_mels
+from zipper.text.lexicon import count_words
 from zipper.training.loop import LoopConfig, Trainer
 from zipper.training.one_card.bundle import UNKNOWN_PHONE, Row, read_bundle, unpack, write_bundle
 from zipper.training.one_card.speak import finish, read_shard, write_shard
-from zipper.training.speech_lines import cover_words, numbers, single_words, spelled
-from zipper.training.store import Store
-from zipper.training.teacher import correct
-from zipper.training.waveforms import DeviceAugmentConfig, DeviceAugmenter, Waveforms, change_speed
+from zipper.training.tokenizer_asr import IGNORED, HearingBatches, HearingConfig, HearingLoss, HearingStage, stretch
 from zipper.training.whisper_decoder import DecoderConfig, WhisperDecoder
 
 CPU = torch.device("cpu")

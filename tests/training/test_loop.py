@@ -11,8 +11,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from zipper.data.batching import BatchPlan
 from zipper.errors import ConfigError
-from zipper.training.loop import BatchPlan, LoopConfig, Trainer, learning_rate
+from zipper.training.loop import LoopConfig, Trainer, learning_rate
 
 
 class Line(nn.Module):

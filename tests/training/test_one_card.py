@@ -9,14 +9,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from zipper.data.labels import read_aligned
+from zipper.data.pairs import Pairs
 from zipper.model.checkpoint import load, load_tower
 from zipper.speech.quantizer import Quantizer, QuantizerConfig
 from zipper.text.tokenizer import TextTokenizer
-from zipper.training.labels import read_aligned
 from zipper.training.one_card import fuse, towers
 from zipper.training.one_card import pack as packing
 from zipper.training.one_card.bundle import Row, unpack, write_bundle
-from zipper.training.pairs import Pairs
 from zipper.training.pretrain import pack_tokens
 
 CODES = 256

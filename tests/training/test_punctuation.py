@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from zipper.data.labels import Aligned, read_aligned
+from zipper.data.punctuation import COMMA, STOP, Punctuator, bare, marked, punctuate
 from zipper.errors import DataError
 from zipper.model import checkpoint
 from zipper.text.tokenizer import TextTokenizer
-from zipper.training.labels import Aligned, read_aligned
-from zipper.training.punctuation import COMMA, STOP, Punctuator, bare, marked, punctuate
 
 WORDS = "The storm had come and the keeper slept while ships went by".split()
 SECONDS = {"": 0.12, ",": 0.4, ".": 1.2}  # of the pauses that are planted

@@ -1,6 +1,6 @@
 """Which sentences are chosen to be spoken."""
 
-from zipper.training.sentences import choose_sentences, draw_sentences, sentences
+from zipper.data.sentences import choose_sentences, draw_sentences, sentences
 
 LINES = [
     "The lighthouse keeper climbed the stairs. He saw 12 ships, and a storm was coming in.",

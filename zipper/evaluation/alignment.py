@@ -10,15 +10,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from zipper.align.forced import forced_attention
-from zipper.align.heads import AlignmentHead, Direction, choose_heads, score_heads
-from zipper.align.words import WordTime, voiced_tokens, word_times
-from zipper.components import SpeechTokens, TextTokens
+from zipper.alignment.heads import AlignmentHead, Direction, choose_heads, score_heads
+from zipper.alignment.words import WordTime, voiced_tokens, word_times
 from zipper.errors import DataError, ZipperError
 from zipper.evaluation.manifest import Recording
 from zipper.evaluation.metrics import TimeErrors, match_words, time_errors
+from zipper.inference.components import SpeechTokens, TextTokens
+from zipper.inference.forced import forced_attention
+from zipper.inference.passages import alignment_heads
 from zipper.model.zipper import ZipperModel
-from zipper.passages import alignment_heads
 from zipper.rates import SPEECH_RATE, TOKEN_RATE, TOKEN_SAMPLES
 
 DIRECTIONS: tuple[Direction, Direction] = ("text_from_speech", "speech_from_text")

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from zipper.audio import Samples
+from zipper.audio.io import Samples
 from zipper.errors import ZipperError
 from zipper.evaluation.manifest import Recording
 from zipper.evaluation.metrics import ErrorRates, error_rates

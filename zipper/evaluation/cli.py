@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from zipper.align.heads import save_heads
+from zipper.alignment.heads import save_heads
 from zipper.api import Zipper
 from zipper.errors import ZipperError
 from zipper.evaluation import report

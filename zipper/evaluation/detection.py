@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from zipper import activity
-from zipper.audio import Samples
+from zipper.audio import speech_windows
+from zipper.audio.io import Samples
 from zipper.evaluation import signal_detector
 from zipper.evaluation.manifest import Recording
 from zipper.evaluation.signals import SIGNALS, babble, chords, colored
 
 Detector = Callable[[Samples], bool]
 
-DETECTORS: dict[str, Detector] = {"zipper": activity.has_speech, "signal": signal_detector.has_speech}
+DETECTORS: dict[str, Detector] = {"zipper": speech_windows.has_speech, "signal": signal_detector.has_speech}
 QUIET = 0.01  # 40 dB below the recording
 NOISE_SECONDS = 10.0  # s of each noise, repeated where a recording is longer
 SIGNAL_SECONDS = 6.0  # s of each sound that is no speech

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zipper.audio import load_audio
+from zipper.audio.io import load_audio
 from zipper.errors import DependencyError, NoSpeechError
 from zipper.evaluation.manifest import Recording
 from zipper.evaluation.silence import Hears

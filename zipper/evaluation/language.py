@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from zipper.components import TextTokens
 from zipper.errors import DataError
+from zipper.inference.components import TextTokens
 from zipper.model.tower import Tower
 from zipper.model.zipper import Segment, ZipperModel, pack
 

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import soundfile
 
-from zipper.align.words import WordTime
-from zipper.audio import Samples, load_audio
+from zipper.alignment.words import WordTime
+from zipper.audio.io import Samples, load_audio
+from zipper.data.phones import timed_phones
 from zipper.errors import DataError
 from zipper.rates import SPEECH_RATE
-from zipper.training.phones import timed_phones
 
 SUFFIXES = (".opus", ".flac", ".wav", ".ogg", ".mp3")
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from zipper.audio import Samples, load_audio
+from zipper.audio.io import Samples, load_audio
 from zipper.errors import OptionError
 from zipper.evaluation.peers import FasterWhisper, require
 from zipper.rates import SPEECH_RATE

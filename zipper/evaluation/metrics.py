@@ -8,7 +8,7 @@ import jiwer
 import numpy as np
 from whisper_normalizer.english import EnglishTextNormalizer
 
-from zipper.align.words import WordTime
+from zipper.alignment.words import WordTime
 from zipper.errors import DataError
 
 WORST = 5

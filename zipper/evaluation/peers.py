@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from zipper.audio import Samples
+from zipper.audio.io import Samples
 from zipper.errors import DependencyError, WeightsError
 from zipper.rates import SPEECH_RATE
 

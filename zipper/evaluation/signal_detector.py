@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from zipper.audio import Samples
+from zipper.audio.io import Samples
 from zipper.rates import SPEECH_RATE
 
 HOP = SPEECH_RATE // 100  # 10 ms

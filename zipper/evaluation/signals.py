@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from zipper.audio import Samples
+from zipper.audio.io import Samples
 from zipper.rates import SPEECH_RATE
 
 Array = npt.NDArray[np.float64]

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from zipper.align.words import voiced_tokens
-from zipper.audio import Samples
+from zipper.alignment.words import voiced_tokens
+from zipper.audio.io import Samples
 from zipper.errors import DataError, NoSpeechError
 from zipper.evaluation.manifest import Recording
 from zipper.evaluation.metrics import ErrorRates, error_rates

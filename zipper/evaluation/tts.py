@@ -9,13 +9,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from zipper.audio import Samples, load_audio, write_wav
-from zipper.components import Detokens, SpeechTokens
+from zipper.audio.io import Samples, load_audio, write_wav
 from zipper.errors import DataError, ZipperError
 from zipper.evaluation.manifest import SUFFIXES, Recording
 from zipper.evaluation.metrics import ErrorRates, error_rates, normalizer
 from zipper.evaluation.peers import Recognizer, Sound, Voice
 from zipper.evaluation.sets import Lines, Normal, closest
+from zipper.inference.components import Detokens, SpeechTokens
 from zipper.rates import SPEECH_RATE
 
 Mos = Callable[[Samples], float]

@@ -1,1 +1,1 @@
-"""The network: two decoder towers, the zips between them, generation, and checkpoints."""
+"""The network: two decoder towers, the zips between them, and checkpoints."""

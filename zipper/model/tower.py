@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zipper.model.cache import LayerCache, TowerCache
 from zipper.model.config import TowerConfig
+from zipper.model.kv_cache import LayerCache, TowerCache
 
 INIT_STD = 0.02
 

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from zipper.errors import ConfigError
 from zipper.model.config import MODALITIES, Modality, ZipperConfig, other
+from zipper.model.cross_attention import GateScale, Sight, Zips, resolve_gate_scale, time_rotation
 from zipper.model.streams import PAD_ORDER, Segment, Stream, index_in_segment, pack, visible
 from zipper.model.tower import Rotation, Tower
-from zipper.model.zips import GateScale, Sight, Zips, resolve_gate_scale, time_rotation
 
 __all__ = ["PAD_ORDER", "Segment", "Stream", "ZipAttention", "ZipperModel", "ZipperOutput", "pack"]
 

@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zipper.audio.mel import band_edges
 from zipper.errors import ConfigError
 from zipper.rates import MELS, VOCODER_HOP, VOCODER_SAMPLES_PER_TOKEN
-from zipper.speech.mel import band_edges
 
 RESIDUAL_SCALE = 0.4  # what the coarse mel lacks, in deviations of the mel: the flow works at unit size
 VOICED_LOGIT = 0.0  # above it a frame is voiced

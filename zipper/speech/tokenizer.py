@@ -15,7 +15,7 @@ from torch import nn
 from zipper.errors import ConfigError, WeightsError
 from zipper.rates import TOKEN_RATE, TOKEN_SAMPLES
 from zipper.speech.quantizer import Quantizer, QuantizerConfig
-from zipper.speech.whisper import EncoderConfig, WhisperEncoder, log_mel
+from zipper.speech.whisper_encoder import EncoderConfig, WhisperEncoder, log_mel
 
 WINDOW = 28 * TOKEN_RATE  # tokens; Whisper's encoder knows 30 s
 OVERLAP = 4 * TOKEN_RATE  # tokens that two windows share; the seam lies in the middle, 2 s from either edge

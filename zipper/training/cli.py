@@ -8,6 +8,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from zipper.data.augment import AugmentConfig, Augmenter
+from zipper.data.features import extract
+from zipper.data.labels import label_source, label_view, train_classifier
+from zipper.data.manifest import read_source
+from zipper.data.punctuation import Punctuator, punctuate
+from zipper.data.sentences import LENGTHS, choose_sentences, draw_sentences
+from zipper.data.store import Store
+from zipper.data.truecase import Truecaser
 from zipper.errors import DataError, DependencyError
 from zipper.evaluation.metrics import normalizer
 from zipper.evaluation.report import table
@@ -16,17 +24,9 @@ from zipper.speech.tokenizer import SpeechTokenizer
 from zipper.text.tokenizer import TextTokenizer
 from zipper.training import detokenizer, stages
 from zipper.training.assemble import assemble
-from zipper.training.augment import AugmentConfig, Augmenter
-from zipper.training.compare import compare
+from zipper.training.compare_tokenizers import compare
 from zipper.training.config import CONFIGS, FusionConfig, PretrainConfig, TokenizerConfig, load_config
-from zipper.training.features import extract
-from zipper.training.labels import label_source, label_view, train_classifier
 from zipper.training.loop import LoopConfig
-from zipper.training.manifest import read_source
-from zipper.training.punctuation import Punctuator, punctuate
-from zipper.training.sentences import LENGTHS, choose_sentences, draw_sentences
-from zipper.training.store import Store
-from zipper.training.style import Truecaser
 
 CASE_LINES = 120_000  # lines of the corpus that the case of words is learnt from
 

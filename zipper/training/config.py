@@ -10,9 +10,9 @@ from typing import Any, Literal, TypeVar
 import yaml
 
 from zipper.errors import ConfigError
+from zipper.training.fusion import ZipLoss
 from zipper.training.loop import LoopConfig
 from zipper.training.tokenizer import TokenizerLoss
-from zipper.training.zipping import ZipLoss
 
 CONFIGS = Path(__file__).parent / "configs"
 

@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from zipper.data.clips import Batch, Clips, Voice, each_speaker, prepare
 from zipper.errors import WeightsError
 from zipper.speech.acoustic import RESIDUAL_SCALE, AcousticConfig, AcousticModel, padding_mask
 from zipper.speech.detokenizer import Detokenizer
@@ -29,7 +30,6 @@ from zipper.speech.hifigan import HifiGan, HifiGanConfig
 from zipper.speech.tokenizer import SpeechTokenizer
 from zipper.training.config import CONFIGS, build, load_config
 from zipper.training.loop import LoopConfig, Trainer
-from zipper.training.mels import Batch, Clips, Voice, each_speaker, prepare
 
 log = logging.getLogger(__name__)
 

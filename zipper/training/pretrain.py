@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zipper.data.held_out import is_held_out
+from zipper.data.store import Store
 from zipper.errors import ConfigError
 from zipper.model.tower import Tower
-from zipper.training.held_out import is_held_out
-from zipper.training.store import Store
 
 
 def pack_tokens(segments: Iterable[Sequence[int] | np.ndarray], begin: int, end: int) -> np.ndarray:

@@ -15,6 +15,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from zipper.data.held_out import READERS, TENTHS, is_held_out
+from zipper.data.labels import Aligned, read_aligned
+from zipper.data.pairs import Pairs, Task
+from zipper.data.phones import PHONES
+from zipper.data.store import Store, StoreWriter
 from zipper.errors import ConfigError
 from zipper.model.checkpoint import load, load_tower, save, save_tower
 from zipper.model.config import MODALITIES, TowerConfig, ZipConfig, ZipperConfig
@@ -23,19 +28,14 @@ from zipper.model.zipper import ZipperModel
 from zipper.rates import FRAMES_PER_TOKEN
 from zipper.speech.quantizer import ConvBlock, Quantizer, QuantizerConfig
 from zipper.speech.tokenizer import SpeechTokenizer
-from zipper.speech.whisper import EncoderConfig, WhisperEncoder, from_hugging_face
+from zipper.speech.whisper_encoder import EncoderConfig, WhisperEncoder, from_hugging_face
+from zipper.text.lexicon import FEWEST, KnownWords, count_words
 from zipper.text.tokenizer import TextTokenizer
-from zipper.text.words import FEWEST, KnownWords, count_words
 from zipper.training.config import FusionConfig, PretrainConfig, TokenizerConfig, TowerSize
-from zipper.training.held_out import READERS, TENTHS, is_held_out
-from zipper.training.labels import Aligned, read_aligned
+from zipper.training.fusion import Mixture, ZipStage
 from zipper.training.loop import Trainer
-from zipper.training.pairs import Pairs, Task
-from zipper.training.phones import PHONES
 from zipper.training.pretrain import PretrainStage, Windows, pack_tokens, speech_segments
-from zipper.training.store import Store, StoreWriter
 from zipper.training.tokenizer import FrameBatches, TokenizerStage, statistics
-from zipper.training.zipping import Mixture, ZipStage
 
 log = logging.getLogger(__name__)
 

@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zipper.data.batching import BatchPlan
+from zipper.data.store import Store
 from zipper.rates import FRAMES_PER_TOKEN
 from zipper.speech.quantizer import Quantizer
-from zipper.training.loop import BatchPlan
-from zipper.training.store import Store
 
 IGNORED = -100  # label of padding
 

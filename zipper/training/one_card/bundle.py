@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from zipper.data.labels import Aligned, append_aligned
+from zipper.data.store import StoreWriter
 from zipper.rates import FRAME_RATE, FRAMES_PER_TOKEN
-from zipper.training.labels import Aligned, append_aligned
-from zipper.training.store import StoreWriter
 
 UNKNOWN_PHONE = 255
 

@@ -13,13 +13,13 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from zipper.data.batching import BatchPlan
+from zipper.data.labels import fit_classifier
+from zipper.data.phones import PhoneClassifier
+from zipper.data.waveforms import Waveforms
 from zipper.rates import SPEECH_RATE, TOKEN_RATE
-from zipper.speech.whisper import EncoderConfig, WhisperEncoder, log_mels
-from zipper.training.hearing import END, PROMPT
-from zipper.training.labels import fit_classifier
-from zipper.training.loop import BatchPlan
-from zipper.training.phones import PhoneClassifier
-from zipper.training.waveforms import Waveforms
+from zipper.speech.whisper_encoder import EncoderConfig, WhisperEncoder, log_mels
+from zipper.training.tokenizer_asr import END, PROMPT
 from zipper.training.whisper_decoder import DecoderConfig, WhisperDecoder
 
 ENCODE_SECONDS = 1600.0  # of speech that go through the encoder at once

@@ -19,21 +19,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from zipper.data.batching import BatchPlan
+from zipper.data.held_out import READERS, TENTHS, is_held_out
+from zipper.data.pairs import PairBatch, Task, piece_spans
 from zipper.model.checkpoint import load_tower, save
 from zipper.model.tower import Tower
 from zipper.rates import FRAME_RATE, TOKEN_RATE
 from zipper.speech.quantizer import Quantizer
 from zipper.text.tokenizer import TextTokenizer
 from zipper.training.config import FusionConfig, TowerSize
-from zipper.training.held_out import READERS, TENTHS, is_held_out
-from zipper.training.loop import BatchPlan, LoopConfig, Trainer
+from zipper.training.fusion import Mixture, ZipLoss, ZipStage
+from zipper.training.loop import LoopConfig, Trainer
 from zipper.training.one_card.bundle import UNKNOWN_PHONE, Row, read_bundle
 from zipper.training.one_card.tokens import load_quantizer
 from zipper.training.one_card.towers import DeviceWindows, add_options, pretrain, start_logging, tower_size
-from zipper.training.pairs import PairBatch, Task, piece_spans
 from zipper.training.pretrain import pack_tokens
 from zipper.training.stages import SPECIALS, code_embeddings, compile_fused, fused_model, tower_config
-from zipper.training.zipping import Mixture, ZipLoss, ZipStage
 
 log = logging.getLogger(__name__)
 

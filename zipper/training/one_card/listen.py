@@ -22,19 +22,19 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from zipper.data.held_out import is_held_out
+from zipper.data.manifest import Utterance
+from zipper.data.transcripts import close, correct
+from zipper.data.waveforms import DeviceAugmenter, Waveforms
 from zipper.rates import SPEECH_RATE
 from zipper.speech.quantizer import Quantizer
-from zipper.training.hearing import PROMPT, HearingBatches, HearingConfig, HearingStage
-from zipper.training.held_out import is_held_out
 from zipper.training.loop import LoopConfig, Trainer
-from zipper.training.manifest import Utterance
 from zipper.training.one_card.bundle import write_bundle
 from zipper.training.one_card.ear import Ear, autocast, load_ear, phone_classifier, phone_log_probs, transcripts
 from zipper.training.one_card.recordings import Timed, align_all, read_sources
 from zipper.training.one_card.speak import in_frames, read_shard
 from zipper.training.one_card.tokens import Material, joined_noises, load_quantizer, tokenize, written_shards
-from zipper.training.teacher import close, correct
-from zipper.training.waveforms import DeviceAugmenter, Waveforms
+from zipper.training.tokenizer_asr import PROMPT, HearingBatches, HearingConfig, HearingStage
 
 log = logging.getLogger(__name__)
 

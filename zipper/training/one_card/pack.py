@@ -20,9 +20,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
-from zipper.training.hearing import END, PROMPT
-from zipper.training.manifest import read_source
-from zipper.training.style import Truecaser
+from zipper.data.manifest import read_source
+from zipper.data.truecase import Truecaser
+from zipper.training.tokenizer_asr import END, PROMPT
 from zipper.training.whisper_decoder import decoder_from_hugging_face
 
 PART_BYTES = 61_000_000

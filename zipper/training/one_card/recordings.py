@@ -16,10 +16,10 @@ import soundfile
 import soxr
 import torch
 
+from zipper.data.labels import WORST_SCORE
+from zipper.data.manifest import SUFFIXES, Utterance, read_source
+from zipper.data.phones import align, frame_labels, transcript_phones, word_times
 from zipper.rates import SPEECH_RATE
-from zipper.training.labels import WORST_SCORE
-from zipper.training.manifest import SUFFIXES, Utterance, read_source
-from zipper.training.phones import align, frame_labels, transcript_phones, word_times
 
 log = logging.getLogger(__name__)
 

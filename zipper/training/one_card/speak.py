@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 import soxr
 
+from zipper.data.phones import frame_labels, timed_phones, word_times
 from zipper.rates import FRAME_RATE, FRAMES_PER_TOKEN, SPEECH_RATE, TOKEN_RATE
-from zipper.training.phones import frame_labels, timed_phones, word_times
 
 SHARD_LINES = 250
 GENERATED_RATE = 24_000  # Hz

@@ -22,15 +22,15 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from zipper.data.held_out import TENTHS
+from zipper.data.waveforms import DeviceAugmentConfig, DeviceAugmenter, Waveforms
 from zipper.rates import FRAMES_PER_TOKEN, SPEECH_RATE
 from zipper.speech.quantizer import Quantizer, QuantizerConfig
-from zipper.speech.whisper import WhisperEncoder
-from zipper.training.held_out import TENTHS
+from zipper.speech.whisper_encoder import WhisperEncoder
 from zipper.training.one_card.bundle import UNKNOWN_PHONE, Row, read_bundle, write_bundle
 from zipper.training.one_card.ear import ENCODE_SECONDS, batches_of, features_of, load_encoder
 from zipper.training.one_card.recordings import read_sources
 from zipper.training.one_card.speak import Spoken, read_shard
-from zipper.training.waveforms import DeviceAugmentConfig, DeviceAugmenter, Waveforms
 
 log = logging.getLogger(__name__)
 

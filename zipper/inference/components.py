@@ -1,0 +1,138 @@
+"""The parts that a Zipper is made of: what is needed of each, loading them from one folder, and that they
+fit.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from zipper.alignment.heads import AlignmentHead, load_heads
+from zipper.audio.io import Samples
+from zipper.errors import WeightsError
+from zipper.model.checkpoint import CONFIG_FILE, load, read_json
+from zipper.model.zipper import ZipperModel
+from zipper.text.lexicon import KnownWords
+
+MODEL_FOLDER, SPEECH_TOKENIZER_FOLDER, DETOKENIZER_FOLDER = "zipper", "speech_tokenizer", "detokenizer"
+HEADS_FILE = "alignment.json"
+SPECIAL_CODES = 2  # begin and end, which follow the codes in the speech vocabulary
+
+
+class SpeechTokens(Protocol):
+    """From sound to speech tokens."""
+
+    @property
+    def codes(self) -> int:
+        """Size of the codebook."""
+
+    def encode(self, samples: Samples) -> npt.NDArray[np.int64]:
+        """16 kHz samples (n,) -> codes (ceil(n / 640),)."""
+
+
+class TextTokens(Protocol):
+    """From text to ids and back."""
+
+    @property
+    def vocab_size(self) -> int:
+        """Pieces, with begin and end."""
+
+    def encode(self, text: str) -> list[int]:
+        """Ids without begin and end."""
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ids."""
+
+    def piece(self, token: int) -> str:
+        """How one id reads."""
+
+
+class Detokens(Protocol):
+    """From speech tokens to sound at 25 tokens a second."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz of the sound."""
+
+    @property
+    def voices(self) -> list[str]:
+        """Names of the voices."""
+
+    def decode(self, tokens: npt.NDArray[np.int64], voice: str, seed: int = 0) -> Samples:
+        """Codes (n,) -> samples."""
+
+    def stream(self, chunks: Iterator[npt.NDArray[np.int64]], voice: str, seed: int = 0) -> Iterator[Samples]:
+        """The same, piece by piece."""
+
+
+@dataclass(frozen=True)
+class Components:
+    """All parts; heads are the alignment heads of both directions, empty while none has been chosen; words
+    those that recognition is held to."""
+
+    model: ZipperModel
+    speech_tokenizer: SpeechTokens
+    text_tokenizer: TextTokens
+    detokenizer: Detokens
+    heads: tuple[AlignmentHead, ...] = ()
+    words: KnownWords | None = None
+
+    def __post_init__(self) -> None:
+        config = self.model.config
+        if config.text.vocab_size != self.text_tokenizer.vocab_size:
+            raise WeightsError(
+                f"The text tokenizer has {self.text_tokenizer.vocab_size} pieces and the text tower expects "
+                f"{config.text.vocab_size}; they belong to different models."
+            )
+        if config.speech.vocab_size != self.speech_tokenizer.codes + SPECIAL_CODES:
+            raise WeightsError(
+                f"The speech tokenizer has {self.speech_tokenizer.codes} codes and the speech tower expects "
+                f"{config.speech.vocab_size - SPECIAL_CODES}; they belong to different models."
+            )
+        for head in self.heads:
+            if head.zip_point >= config.zip_points or head.head >= config.zip.heads:
+                raise WeightsError(f"{HEADS_FILE} names heads that the model does not have.")
+
+
+def read_voices(folder: str | os.PathLike[str]) -> list[str]:
+    """Names of a model folder's voices, read without loading the model; WeightsError where there is none."""
+    _check_folders(Path(folder))
+    settings = read_json(Path(folder) / DETOKENIZER_FOLDER / CONFIG_FILE)
+    try:
+        voices = [str(voice) for voice in settings["acoustic"]["voices"]]
+    except (KeyError, TypeError):
+        voices = []
+    if not voices:
+        raise WeightsError(f"The detokenizer in {Path(folder) / DETOKENIZER_FOLDER} is corrupt: it names no voices.")
+    return voices
+
+
+def load_components(folder: str | os.PathLike[str]) -> Components:
+    """Read every part from a folder such as ``assets``; WeightsError or ConfigError says which one is
+    wrong.
+    """
+    from zipper.speech.detokenizer import Detokenizer
+    from zipper.speech.tokenizer import SpeechTokenizer
+    from zipper.text.tokenizer import TextTokenizer
+
+    root = Path(folder)
+    _check_folders(root)
+    heads = root / MODEL_FOLDER / HEADS_FILE
+    return Components(
+        load(root / MODEL_FOLDER),
+        SpeechTokenizer.from_pretrained(root / SPEECH_TOKENIZER_FOLDER),
+        TextTokenizer.from_pretrained(root / MODEL_FOLDER),
+        Detokenizer.from_pretrained(root / DETOKENIZER_FOLDER),
+        tuple(load_heads(heads)) if heads.exists() else (),
+        KnownWords.from_pretrained(root / MODEL_FOLDER),
+    )
+
+
+def _check_folders(root: Path) -> None:
+    for name in (MODEL_FOLDER, SPEECH_TOKENIZER_FOLDER, DETOKENIZER_FOLDER):
+        if not os.path.isdir(root / name):  # also where the name itself is impossible
+            raise WeightsError(f"There is no model in {root}: the folder {name} is missing.")

@@ -1,0 +1,148 @@
+"""Synthesis: the sentences of a text, one after the other, to speech, as a whole or as it comes."""
+
+from collections.abc import Generator, Iterable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from zipper.alignment.words import voiced_tokens
+from zipper.audio.io import Samples
+from zipper.audio.trim import without_tail
+from zipper.errors import LimitError
+from zipper.inference import arguments, presets
+from zipper.inference.deadline import Clock
+from zipper.inference.engine import Engine, Gates, ended, without_end
+from zipper.inference.generate import Step
+from zipper.inference.passages import Given
+from zipper.rates import TOKEN_RATE
+from zipper.results import Passage, Speech, SpeechPart
+from zipper.text.cutting import Part
+
+CHUNK_TOKENS = 5  # speech tokens, 0.2 s, handed to the detokenizer at once while streaming
+
+
+class Synthesis(Engine):
+    """How a Zipper speaks texts."""
+
+    def _synthesize(
+        self,
+        parts: Sequence[Part],
+        voice: str,
+        seed: int,
+        temperature: float,
+        gate_scale: Gates,
+        keep_unended: bool,
+        clock: Clock,
+    ) -> Generator[Speech | None, None, None]:
+        passages: list[Passage] = []
+        sound: list[Samples] = []
+        complete = True
+        for part in parts:
+            sentence = part.text
+            if keep_unended:
+                steps = yield from _watched(self._speech_steps(sentence, seed, temperature, gate_scale, clock))
+                complete = ended(steps) and complete
+            else:
+                steps = yield from self._speak(sentence, seed, temperature, gate_scale, clock)
+            steps = list(without_end(steps))
+            codes = np.array([step.id for step in steps], np.int64)
+            before = sum(map(len, sound))
+            whole = yield from self._sound(codes, voice, seed, clock)
+            samples = np.concatenate(list(without_tail([whole], self.detokenizer.sample_rate)))
+            passages.append(self._spoken_passage(sentence, steps, samples, before, gate_scale))
+            sound += [samples, self._silence(part.pause)]
+        rate = self.detokenizer.sample_rate
+        yield Speech(tuple(passages), np.concatenate(sound), rate, voice, seed, complete)
+
+    def _speak(
+        self, sentence: str, seed: int, temperature: float, gate_scale: Gates, clock: Clock
+    ) -> Generator[None, None, list[Step]]:
+        """Speech tokens of one sentence; LimitError if no attempt comes to an end."""
+        for attempt in range(presets.ATTEMPTS):
+            other = arguments.later_seed(seed, attempt)
+            steps = yield from _watched(self._speech_steps(sentence, other, temperature, gate_scale, clock))
+            if ended(steps):
+                return steps
+        raise LimitError(f'The speech of "{_excerpt(sentence)}" came to no end; try another seed.')
+
+    def _speak_stream(
+        self,
+        parts: Sequence[Part],
+        voice: str,
+        seed: int,
+        temperature: float,
+        gate_scale: Gates,
+        keep_unended: bool,
+        clock: Clock,
+    ) -> Generator[SpeechPart, None, None]:
+        rate, complete = self.detokenizer.sample_rate, True
+        done: list[Passage] = []
+        sound: list[Samples] = []
+        for part in parts:
+            sentence = part.text
+            steps: list[Step] = []
+            before, first = sum(map(len, sound)), len(sound)
+            chunks = _chunks(self._speech_steps(sentence, seed, temperature, gate_scale, clock), steps)
+            for samples in without_tail(self.detokenizer.stream(chunks, voice, seed), rate):
+                sound.append(samples)
+                yield SpeechPart(samples, rate)
+            closed = ended(steps)
+            if not (closed or keep_unended):
+                raise LimitError(f'The speech of "{_excerpt(sentence)}" came to no end; try another seed.')
+            complete = complete and closed
+            spoken = np.concatenate(sound[first:])
+            done.append(self._spoken_passage(sentence, without_end(steps), spoken, before, gate_scale))
+            sound.append(self._silence(part.pause))
+            if len(done) < len(parts):
+                yield SpeechPart(sound[-1], rate)
+        whole = Speech(tuple(done), np.concatenate(sound), rate, voice, seed, complete)
+        yield SpeechPart(sound[-1], rate, whole)
+
+    def _speech_steps(
+        self, sentence: str, seed: int, temperature: float, gate_scale: Gates, clock: Clock
+    ) -> Iterator[Step]:
+        pieces = self.text_tokenizer.encode(sentence)
+        prompt = [self._segment("text", pieces)]
+        long = len(pieces) * self.model.config.seconds_per_token("text") if gate_scale is None else 0.0
+        options = presets.synthesis(sentence, seed, temperature, long)
+        return self._steps(prompt, "speech", options, clock, gate_scale)
+
+    def _spoken_passage(
+        self, sentence: str, steps: Sequence[Step], samples: Samples, before: int, gate_scale: Gates
+    ) -> Passage:
+        pieces = [self.text_tokenizer.piece(token) for token in self.text_tokenizer.encode(sentence)]
+        rate = self.detokenizer.sample_rate
+        start, end = before / rate, (before + len(samples)) / rate
+        voiced = voiced_tokens(samples, rate // TOKEN_RATE)
+        given = Given(sentence, pieces, [step.id for step in steps], voiced, start, end)
+        return self._passage(given, steps, "speech_from_text", gate_scale)
+
+    def _silence(self, seconds: float) -> npt.NDArray[np.float32]:
+        return np.zeros(round(seconds * self.detokenizer.sample_rate), np.float32)
+
+
+def _chunks(steps: Iterator[Step], seen: list[Step]) -> Iterator[npt.NDArray[np.int64]]:
+    """Codes of a generation, a few at a time; every step is added to `seen`."""
+    waiting: list[int] = []
+    for step in steps:
+        seen.append(step)
+        if step.stop_reason != "end":
+            waiting.append(step.id)
+        if len(waiting) >= CHUNK_TOKENS:
+            yield np.array(waiting, np.int64)
+            waiting = []
+    if waiting:
+        yield np.array(waiting, np.int64)
+
+
+def _watched(steps: Iterable[Step]) -> Generator[None, None, list[Step]]:
+    """All steps of a generation; None for each, so that whoever asks for the next may leave."""
+    seen: list[Step] = []
+    for step in steps:
+        seen.append(step)
+        yield None
+    return seen
+
+
+def _excerpt(sentence: str) -> str:
+    return sentence if len(sentence) <= 40 else sentence[:37] + "..."

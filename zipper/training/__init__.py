@@ -1,0 +1,1 @@
+"""Stages of training, their losses and configurations, and the loop that runs them."""

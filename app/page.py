@@ -6,9 +6,13 @@ from typing import Any
 
 import gradio as gr
 
-from app import about, endpoints, explore, synthesize, transcribe
+from app import endpoints
+from app.about import tab as about
+from app.explore import tab as explore
 from app.guard import Blocks
 from app.settings import Settings
+from app.synthesize import tab as synthesize
+from app.transcribe import tab as transcribe
 from zipper import Zipper, limits
 
 HERE = Path(__file__).resolve().parent

@@ -21,7 +21,8 @@ from mcp import ClientSession
 from mcp.client.streamable_http import streamablehttp_client
 from support import MakeSpeech
 
-from app import load, server
+from app import load_test as load
+from app import server
 from app.settings import EXAMPLES, ROOT, Settings
 from zipper import Zipper, limits
 from zipper.audio.io import write_wav

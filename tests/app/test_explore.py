@@ -10,10 +10,11 @@ import pytest
 from playwright.sync_api import Page, expect
 from support import MakeSpeech
 
-from app import compare, examples, gates, pair, sources, towers
-from app.pair import View
+from app import examples
+from app.explore import compare, gates, pair, sources, towers
+from app.explore.pair import View
 from app.state import Shown
-from app.verdict import ADDED, MISSING, WRONG, judge
+from app.wer import ADDED, MISSING, WRONG, judge
 from zipper import Zipper, limits
 from zipper.audio.io import write_wav
 from zipper.audio.speech_windows import Span, Window

@@ -7,7 +7,8 @@ import pytest
 from browsing import reach, serious
 from playwright.sync_api import Locator, Page, expect
 
-from app import examples, towers
+from app import examples
+from app.explore import towers
 
 TABS = ("Gates", "Both ways", "Round trip", "Towers")
 

@@ -13,9 +13,9 @@ from known_maps import HEADS, make_passage, make_shown
 from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
-from app import figures
-from app.figures import export_map
-from app.payload import select, shown_matrix
+from app.components.attention_map import figures
+from app.components.attention_map.figures import export_map
+from app.components.attention_map.payload import select, shown_matrix
 from app.state import Shown
 from zipper.errors import OptionError
 from zipper.results import Speech

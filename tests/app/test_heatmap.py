@@ -13,8 +13,8 @@ import pytest
 from known_maps import HEADS, RATE, make_passage, make_shown
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from app.heatmap import AttentionMap
-from app.payload import map_payload, select, shown_matrix, turn_payload
+from app.components.attention_map import AttentionMap
+from app.components.attention_map.payload import map_payload, select, shown_matrix, turn_payload
 from app.state import Shown
 from zipper.audio.io import wav_bytes
 from zipper.results import Passage

@@ -14,8 +14,8 @@ from playwright.sync_api import Page, expect
 from support import MakeSpeech
 
 from app import server
+from app.components.live_microphone import Agreement, Take, hear
 from app.examples import recordings
-from app.live import Agreement, Take, hear
 from app.settings import Settings
 from zipper import Zipper, limits
 from zipper.audio.io import load_audio

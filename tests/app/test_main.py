@@ -20,8 +20,9 @@ import numpy as np
 import pytest
 from support import MakeSpeech
 
-from app import compare, gates, models, pair, server
-from app.live import hear
+from app import models, server
+from app.components.live_microphone import hear
+from app.explore import compare, gates, pair
 from app.settings import ROOT, Settings
 from zipper import Zipper, limits
 from zipper.errors import NoSpeechError, OptionError, TextError

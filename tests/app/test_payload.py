@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from known_maps import HEADS, RATE, make_passage, make_shown
 
-from app import payload
-from app.mel import BANDS, FRAMES, mel_strip
-from app.payload import (
+from app.components.attention_map import payload
+from app.components.attention_map.mel import BANDS, FRAMES, mel_strip
+from app.components.attention_map.payload import (
     PEAKS,
     Selection,
     map_payload,

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app import transcribe
+from app.components.live_microphone import Take
 from app.endpoints import Endpoints
 from app.examples import recordings
-from app.live import Take
 from app.state import Shown
+from app.transcribe import tab as transcribe
 from zipper import Zipper, cli
 from zipper.audio.io import Samples, load_audio, write_wav
 from zipper.errors import NoSpeechError

@@ -12,12 +12,13 @@ import pytest
 import soundfile
 from playwright.sync_api import Page, expect
 
-from app import examples, synthesize
+from app import examples
+from app.components.status import busy, idle, settled, stopping
 from app.examples import Results
 from app.sound import audio_url, to_wav
 from app.state import Shown
-from app.status import busy, idle, settled, stopping
-from app.synthesize import View
+from app.synthesize import tab as synthesize
+from app.synthesize.tab import View
 from zipper import Zipper, limits
 from zipper.errors import LimitError, OptionError, TextError, ZipperError
 from zipper.inference import presets

@@ -12,10 +12,11 @@ import pytest
 import soundfile
 from support import MakeSpeech
 
-from app import examples, transcribe
+from app import examples
 from app.examples import Results
 from app.state import Shown
-from app.transcribe import NOTHING, View
+from app.transcribe import tab as transcribe
+from app.transcribe.tab import NOTHING, View
 from zipper import Zipper, limits
 from zipper.api import ASSETS
 from zipper.audio.io import load_audio, write_wav

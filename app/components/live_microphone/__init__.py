@@ -9,6 +9,7 @@ import base64
 import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeGuard
 
 import gradio as gr
@@ -16,13 +17,15 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
-from app.component import component
+from app.components.html import component
 from app.errors import plain, told
 from zipper import Zipper, limits
 from zipper.audio.io import Samples
 from zipper.errors import AudioError, LimitError, NoSpeechError
 from zipper.rates import SPEECH_RATE
 from zipper.results import Word
+
+HERE = Path(__file__).resolve().parent
 
 TRIM_SECONDS = 6.0  # s of window from which sound with final words leaves it
 QUIET_SECONDS = 1.0  # s at the end of a window without speech that stay, as a word may have begun there
@@ -33,11 +36,11 @@ MOST_PIECES = 2_000  # messages of one recording; the page sends one a second
 
 
 def live_microphone(elem_id: str) -> gr.HTML:
-    """A microphone that sends its sound while it records, and shows what `hear` answers: live.js.
+    """A microphone that sends its sound while it records, and shows what `hear` answers: script.js.
 
     Event `heard`: more sound, for `hear`. Event `whole`: the recording has ended and everything was answered.
     """
-    return component("live", elem_id, seconds=limits.MAX_LIVE_SECONDS)
+    return component(HERE, elem_id, seconds=limits.MAX_LIVE_SECONDS)
 
 
 @dataclass
@@ -184,7 +187,7 @@ class Take:
 
 
 def hear(model: Zipper, take: Take | None, message: object) -> tuple[dict[str, Any], Take | None]:
-    """Answer a message of live.js: more sound of this or of a new recording.
+    """Answer a message of script.js: more sound of this or of a new recording.
 
     The answer always comes, as the page waits for it: what goes wrong is in it as `problem`. A recording goes on when
     its sound is there and only reading it went wrong; when no more of it can be taken, it ends with what there is.

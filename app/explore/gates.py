@@ -6,11 +6,11 @@ from typing import Any, Literal
 
 import gradio as gr
 
-from app import pair, sources
 from app.errors import guarded
-from app.pair import View
+from app.explore import pair, sources
+from app.explore.pair import View
 from app.state import Shown
-from app.verdict import Verdict, judge
+from app.wer import Verdict, judge
 from zipper import Zipper
 from zipper.errors import NoSpeechError, OptionError
 from zipper.inference.passages import gates_into

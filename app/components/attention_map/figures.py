@@ -15,8 +15,16 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
 
-from app.mel import mel_strip
-from app.payload import PEAKS, Selection, alignment_heads, mapped, select, shown_matrix, waveform_peaks
+from app.components.attention_map.mel import mel_strip
+from app.components.attention_map.payload import (
+    PEAKS,
+    Selection,
+    alignment_heads,
+    mapped,
+    select,
+    shown_matrix,
+    waveform_peaks,
+)
 from app.state import Shown
 from zipper.alignment.dtw import dtw_path
 from zipper.alignment.heads import AlignmentHead
@@ -31,7 +39,7 @@ QUESTIONS = {
     "text_from_speech": "where each text token looks in the speech",
     "speech_from_text": "where each speech token looks in the text",
 }
-# As on the page (heatmap/colours.js): lightness falls evenly from paper to the largest weight
+# As on the page (heatmap/colors.js): lightness falls evenly from paper to the largest weight
 STOPS = "#fbfcf9 #d1e9d3 #99d7bb #6ac0b0 #35a8a8 #008ba9 #1c6ba3 #294c92 #312c7b #261758 #190537"
 COLOURS = LinearSegmentedColormap.from_list("zipper", STOPS.split())
 PATH, BOUNDARY = "#d9480f", "#6b7280"

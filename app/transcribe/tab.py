@@ -10,16 +10,16 @@ from typing import Any, NamedTuple
 import gradio as gr
 from gradio.context import Context
 
-from app import examples, pictures
+from app import examples
+from app.components.attention_map import AttentionMap, serving
+from app.components.attention_map.payload import map_payload
+from app.components.live_microphone import Take, hear, live_microphone
+from app.components.status import busy, idle, status_line, stoppable
 from app.errors import guarded, plain
 from app.examples import Recording, Results
-from app.heatmap import AttentionMap
-from app.live import Take, hear, live_microphone
-from app.payload import map_payload
 from app.settings import Settings
 from app.sound import audio_url, to_file, to_wav
 from app.state import MODEL, STATE_SECONDS, Shown
-from app.status import busy, idle, status_line, stoppable
 from zipper import Zipper, limits
 from zipper.audio.io import AudioSource, Samples, load_audio
 from zipper.errors import AudioError, ZipperError
@@ -200,7 +200,7 @@ def panel(model: Zipper, settings: Settings) -> None:
             with gr.Row():
                 files = [_file_button(name) for name in (*FORMATS, "wav")]
     heatmap = AttentionMap(elem_id="transcribe-map")
-    pictures.offer(model, heatmap, shown)
+    serving.offer(model, heatmap, shown)
 
     outputs = list(View(status, text, heatmap, shown, recording, reference, *files))
     common: dict[str, Any] = {

@@ -7,19 +7,14 @@ from typing import Any
 import gradio as gr
 from gradio.events import Dependency
 
+from app.components.html import component
+
 HERE = Path(__file__).resolve().parent
-TEMPLATE = '<p role="status" aria-live="polite"></p><progress aria-label="Progress" max="1" hidden></progress>'
-CSS = """
-p { margin: 0; min-height: 1.5em; }
-progress { display: block; width: 100%; height: 0.5rem; margin-top: 0.4rem; accent-color: var(--color-accent); }
-progress[hidden] { display: none; }
-"""
 
 
 def status_line(text: str, elem_id: str) -> gr.HTML:
     """A component that takes what `idle` and `busy` return; the sentence is set as text, so it may quote people."""
-    script = (HERE / "status.js").read_text(encoding="utf-8")
-    return gr.HTML(idle(text), html_template=TEMPLATE, css_template=CSS, js_on_load=script, elem_id=elem_id)
+    return component(HERE, elem_id, idle(text), default_css=True)
 
 
 def idle(text: str) -> dict[str, Any]:

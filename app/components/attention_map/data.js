@@ -1,4 +1,4 @@
-// The payload of the server, unpacked: see app/payload.py for what each field holds.
+// The payload of the server, unpacked: see app/components/attention_map/payload.py for what each field holds.
 
 const SQUARES = Float32Array.from({ length: 256 }, (_, byte) => (byte / 255) ** 2);
 

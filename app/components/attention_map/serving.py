@@ -4,10 +4,10 @@ from typing import Any
 
 import gradio as gr
 
+from app.components.attention_map import AttentionMap
+from app.components.attention_map.figures import export_map
+from app.components.attention_map.payload import turn_payload
 from app.errors import guarded
-from app.figures import export_map
-from app.heatmap import AttentionMap
-from app.payload import turn_payload
 from app.sound import new_folder
 from app.state import Shown
 from zipper import Zipper

@@ -12,15 +12,14 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from app import pictures
+from app.components.attention_map import AttentionMap, serving
+from app.components.attention_map.payload import map_payload
+from app.components.marked_words import marked_words, marks
+from app.components.status import busy, idle, status_line
 from app.errors import guarded, plain
-from app.heatmap import AttentionMap
-from app.marks import marked_words, marks
-from app.payload import map_payload
 from app.sound import audio_url, to_wav
 from app.state import MODEL, STATE_SECONDS, Shown
-from app.status import busy, idle, status_line
-from app.verdict import EMPTY, judge
+from app.wer import EMPTY, judge
 from zipper import Zipper, limits
 from zipper.audio.io import Samples, load_audio
 from zipper.errors import AudioError, LimitError, NoSpeechError, TextError, ZipperError
@@ -55,7 +54,7 @@ def build(model: Zipper, name: str, left: str, right: str, ready: str) -> View:
                 words = marked_words(f"{name}-{side}-words")
                 heatmap = AttentionMap(elem_id=f"{name}-{side}-map")
                 shown = gr.State(None, time_to_live=STATE_SECONDS)
-                pictures.offer(model, heatmap, shown)
+                serving.offer(model, heatmap, shown)
                 wav = gr.DownloadButton("Save this sound (WAV)", interactive=False, size="sm")
                 sides += [words, heatmap, wav, shown]
     return View(status, *sides)

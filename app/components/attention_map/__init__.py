@@ -8,7 +8,7 @@ import gradio as gr
 
 HERE = Path(__file__).resolve().parent
 SCRIPTS = (  # joined in this order
-    "colours.js",
+    "colors.js",
     "data.js",
     "picture.js",
     "parts.js",
@@ -20,12 +20,12 @@ SCRIPTS = (  # joined in this order
 
 
 class AttentionMap(gr.HTML):
-    """Shows what `app.payload.map_payload` returns; None: nothing yet.
+    """Shows what `payload.map_payload` returns; None: nothing yet.
 
     player: CSS selector of another player on the page, such as that of streamed speech, whose sound moves the
     cursor too. exports: whether there is a button for the event `export`, whose data is the selection shown
-    (see `app.payload.select`). Event `turn`: the page comes to another `passage`, and waits for what
-    `app.payload.turn_payload` returns. Everything else, from hover to head switch, happens in the browser.
+    (see `payload.select`). Event `turn`: the page comes to another `passage`, and waits for what
+    `payload.turn_payload` returns. Everything else, from hover to head switch, happens in the browser.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class AttentionMap(gr.HTML):
         super().__init__(
             value,
             html_template=_read("template.html"),
-            css_template=_read("heatmap.css"),
+            css_template=_read("style.css"),
             js_on_load="\n".join(_read(name) for name in SCRIPTS),
             apply_default_css=False,
             elem_id=elem_id,

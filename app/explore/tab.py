@@ -2,7 +2,7 @@
 
 import gradio as gr
 
-from app import compare, gates, towers
+from app.explore import compare, gates, towers
 from app.settings import Settings
 from zipper import Zipper
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import gradio as gr
 
-from app import pair, sources
+from app.components.marked_words import marked_words, marks
+from app.components.status import busy, idle, status_line, stoppable
 from app.errors import guarded
-from app.marks import marked_words, marks
+from app.explore import pair, sources
 from app.sound import to_wav
 from app.state import MODEL
-from app.status import busy, idle, status_line, stoppable
 from zipper import Zipper, limits
 from zipper.errors import AudioError, TextError
 from zipper.inference import presets

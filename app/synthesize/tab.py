@@ -10,15 +10,16 @@ from typing import Any, NamedTuple
 import gradio as gr
 from gradio.context import Context
 
-from app import examples, pictures
+from app import examples
+from app.components.attention_map import AttentionMap, serving
+from app.components.attention_map.payload import map_payload
+from app.components.player import Stream, player
+from app.components.status import busy, idle, status_line, stoppable
 from app.errors import guarded, plain
 from app.examples import Results
-from app.heatmap import AttentionMap
-from app.payload import map_payload
 from app.settings import Settings
-from app.sound import Stream, audio_url, player, to_file, to_wav
+from app.sound import audio_url, to_file, to_wav
 from app.state import MODEL, STATE_SECONDS, Shown
-from app.status import busy, idle, status_line, stoppable
 from zipper import Zipper, limits
 from zipper.errors import OptionError, ZipperError
 from zipper.export import export
@@ -200,7 +201,7 @@ def panel(model: Zipper, settings: Settings) -> None:
             with gr.Row():
                 files = [_file_button(name) for name in ("wav", "srt", "json")]
     heatmap = AttentionMap(elem_id="synthesize-map", player=f"#{PLAYER}")
-    pictures.offer(model, heatmap, shown)
+    serving.offer(model, heatmap, shown)
 
     common: dict[str, Any] = {
         "outputs": list(View(status, sound, heatmap, shown, text, *files)),

@@ -1,4 +1,4 @@
-"""Many people at once: `python -m app.load URL --people 20` on an app that runs.
+"""Many people at once: `python -m app.load_test URL --people 20` on an app that runs.
 
 Each person is a session of its own and asks for something of its own. What they get is compared with what the same
 request gave alone, so that a result which reached the wrong person is found. Meanwhile somebody keeps opening the page.
@@ -34,7 +34,7 @@ class Waited:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the load and report; exit code 1 if anybody got an error, another's result or a frozen page."""
-    parser = argparse.ArgumentParser(prog="python -m app.load", description="Put an app that runs under load.")
+    parser = argparse.ArgumentParser(prog="python -m app.load_test", description="Put an app that runs under load.")
     parser.add_argument("url", help="address of the app, such as http://127.0.0.1:7860")
     parser.add_argument("--people", type=int, default=20, help="how many at once (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=1, help="requests of each (default: %(default)s)")

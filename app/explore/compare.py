@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import gradio as gr
 
-from app import pair, sources
-from app.marks import marks
-from app.pair import View
-from app.verdict import Verdict, judge
+from app.components.marked_words import marks
+from app.explore import pair, sources
+from app.explore.pair import View
+from app.wer import Verdict, judge
 from zipper import Zipper
 from zipper.errors import NoSpeechError
 from zipper.rates import SPEECH_RATE

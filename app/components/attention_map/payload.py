@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 import numpy.typing as npt
 
-from app.mel import mel_strip
+from app.components.attention_map.mel import mel_strip
 from app.state import Shown
 from zipper.alignment.dtw import dtw_path
 from zipper.alignment.heads import AlignmentHead

@@ -32,7 +32,7 @@ class Recording:
     seconds: float
     text: str
     source: str
-    licence: str
+    license: str
 
 
 def recordings(folder: Path = EXAMPLES) -> tuple[Recording, ...]:
@@ -46,7 +46,7 @@ def recordings(folder: Path = EXAMPLES) -> tuple[Recording, ...]:
             seconds=float(row["seconds"]),
             text=row["text"].lower() if row["text"].isupper() else row["text"],
             source=row["source"],
-            licence=row["licence"],
+            license=row["license"],
         )
         for row in rows
     ]

@@ -27,7 +27,7 @@ from zipper.speech.quantizer import Quantizer, QuantizerConfig
 from zipper.speech.tokenizer import SpeechTokenizer
 from zipper.speech.whisper_encoder import EncoderConfig, WhisperEncoder
 from zipper.text.cutting import CLAUSE_PAUSE, SENTENCE_PAUSE
-from zipper.text.lexicon import KnownWords, count_words
+from zipper.text.lexicon import Lexicon, count_words
 from zipper.text.tokenizer import TextTokenizer
 
 TEXT = "Hello there. It was a dark night."
@@ -80,10 +80,10 @@ def test_recognition_is_held_to_the_words_of_the_model(
     zipper: Zipper, model_folder: Path, make_speech: MakeSpeech, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where a word of no dictionary costs more than anything else, none is written."""
-    monkeypatch.setattr(presets, "UNKNOWN_WORD_COST", 1000.0)
+    monkeypatch.setattr(presets, "UNKNOWN_WORD_PENALTY", 1000.0)
     sound = (make_speech(2.0), SPEECH_RATE)
     folder = shutil.copytree(model_folder, tmp_path / "model")
-    known = KnownWords(["dark", "night", "today"])
+    known = Lexicon(["dark", "night", "today"])
     known.save(folder / "zipper")
     held = Zipper.from_pretrained(folder)
 

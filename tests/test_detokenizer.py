@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from zipper.audio.mel import band_edges
 from zipper.errors import ConfigError, OptionError, WeightsError
 from zipper.rates import VOCODER_HOP, VOCODER_RATE, VOCODER_SAMPLES_PER_TOKEN
-from zipper.speech.acoustic import AcousticConfig, AcousticModel, HarmonicTemplate, frames_of, place
+from zipper.speech.acoustic import AcousticConfig, AcousticModel, HarmonicTemplate, frames_of, token_position
 from zipper.speech.detokenizer import Detokenizer
 from zipper.speech.hifigan import HifiGan, HifiGanConfig
 
@@ -126,9 +126,9 @@ def test_bad_weights(detokenizer: Detokenizer, tmp_path: Path, name: str) -> Non
 
 def test_frames_lie_between_the_right_tokens() -> None:
     frames = torch.arange(frames_of(100))
-    token, fraction = place(frames)
-    centre = (token + fraction + 0.5) * VOCODER_SAMPLES_PER_TOKEN
-    torch.testing.assert_close(centre, (frames + 0.5) * VOCODER_HOP)
+    token, fraction = token_position(frames)
+    center = (token + fraction + 0.5) * VOCODER_SAMPLES_PER_TOKEN
+    torch.testing.assert_close(center, (frames + 0.5) * VOCODER_HOP)
     assert fraction.min() >= 0 and fraction.max() < 1
 
 
@@ -144,7 +144,7 @@ def test_padding_changes_nothing(detokenizer: Detokenizer) -> None:
     torch.testing.assert_close(together[:1, : frames_of(20)], alone, atol=1e-5, rtol=0)
 
 
-def test_unheard_codes_sound_like_their_neighbours(detokenizer: Detokenizer) -> None:
+def test_unheard_codes_sound_like_their_neighbors(detokenizer: Detokenizer) -> None:
     codes = detokenizer.acoustic.codes
     grid = codes.get_buffer("grid")
     distance = torch.cdist(grid, grid)
@@ -154,10 +154,10 @@ def test_unheard_codes_sound_like_their_neighbours(detokenizer: Detokenizer) -> 
 
 
 def test_harmonics_are_peaks_of_the_template() -> None:
-    centre = torch.from_numpy(band_edges()[1:-1])
+    center = torch.from_numpy(band_edges()[1:-1])
     comb = HarmonicTemplate()(torch.tensor([[0.0, 200.0]]))[0]
     assert comb[0].abs().max() == 0
-    harmonic, between = (int((centre - hz).abs().argmin()) for hz in (400.0, 500.0))
+    harmonic, between = (int((center - hz).abs().argmin()) for hz in (400.0, 500.0))
     assert comb[1, harmonic] > 0.5 and comb[1, between] < -0.5
 
 

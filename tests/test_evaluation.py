@@ -161,7 +161,7 @@ def test_bad_manifests_are_one_clear_error(tmp_path: Path, corpus: Path) -> None
 def test_error_rates_ignore_case_punctuation_and_spelling() -> None:
     rates = error_rates(
         ["a", "b", "c", "d", "e"],
-        ["THE COLOUR IS RED", "OLD CATS", "WE WALK HOME NOW", "GOOD DAY", "..."],
+        ["THE COLOR IS RED", "OLD CATS", "WE WALK HOME NOW", "GOOD DAY", "..."],
         ["The color is red.", "Old dogs!", "we home now", "good day all", "noise"],
     )
     assert (rates.words, rates.substitutions, rates.deletions, rates.insertions) == (12, 1, 1, 1)
@@ -171,7 +171,7 @@ def test_error_rates_ignore_case_punctuation_and_spelling() -> None:
         error_rates(["a"], ["!"], ["x"])
 
 
-def test_only_words_recognised_correctly_are_timed() -> None:
+def test_only_words_recognized_correctly_are_timed() -> None:
     true = [WordTime("The", 0, 0.2), WordTime("um", 0.2, 0.3), WordTime("cat,", 0.3, 0.6), WordTime("sat", 0.7, 1)]
     found = [WordTime("the", 0.1, 0.2), WordTime("Cat", 0.32, 0.5), WordTime("sits", 0.7, 1)]
     pairs = match_words(true, found)
@@ -180,14 +180,14 @@ def test_only_words_recognised_correctly_are_timed() -> None:
     assert (errors.words, errors.mean_ms, errors.median_ms, errors.within_80_ms) == (2, 55.0, 60.0, 50.0)
     assert (errors.bias_start_ms, errors.bias_end_ms) == (60.0, -50.0)
     assert match_words(true, []) == []
-    with pytest.raises(DataError, match="No word was recognised right"):
+    with pytest.raises(DataError, match="No word was recognized right"):
         time_errors([])
 
 
 # ---- recognition and synthesis ---------------------------------------------------------------
 
 
-def test_recognisers_are_compared_on_the_same_recordings(corpus: Path, model: ZipperModel) -> None:
+def test_recognizers_are_compared_on_the_same_recordings(corpus: Path, model: ZipperModel) -> None:
     recordings = read_recordings(corpus)
     recordings[1].samples[:] = 0
     zipper = StandIn(model, [WordTime("hello", 0, 0.5), WordTime("there", 0.5, 1)])

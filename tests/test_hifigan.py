@@ -49,7 +49,7 @@ def test_copies_a_sound_after_some_training() -> None:
     vocoder, spectrogram = HifiGan(TINY), MelSpectrogram()
     time = torch.arange(12 * VOCODER_HOP) / VOCODER_RATE
     mel = spectrogram((0.3 * torch.sin(2 * torch.pi * 220 * time))[None])
-    optimiser = torch.optim.Adam(vocoder.parameters(), 3e-3)
+    optimizer = torch.optim.Adam(vocoder.parameters(), 3e-3)
 
     def distance() -> torch.Tensor:
         return (spectrogram(vocoder(mel)) - mel).abs().mean()
@@ -58,8 +58,8 @@ def test_copies_a_sound_after_some_training() -> None:
     for _ in range(20):
         loss = distance()
         loss.backward()
-        optimiser.step()
-        optimiser.zero_grad()
+        optimizer.step()
+        optimizer.zero_grad()
     assert distance().item() < 0.7 * before
 
 

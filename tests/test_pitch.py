@@ -23,8 +23,8 @@ def test_steady_pitch(hz: float) -> None:
 def test_gliding_pitch() -> None:
     hz = np.linspace(100, 250, VOCODER_RATE)
     track = track_pitch(voiced(hz))
-    centres = (np.arange(len(track)) * VOCODER_HOP + VOCODER_HOP // 2)[3:-3]
-    np.testing.assert_allclose(track[3:-3], hz[centres], rtol=0.02)
+    centers = (np.arange(len(track)) * VOCODER_HOP + VOCODER_HOP // 2)[3:-3]
+    np.testing.assert_allclose(track[3:-3], hz[centers], rtol=0.02)
 
 
 def test_noise_and_silence_are_unvoiced() -> None:

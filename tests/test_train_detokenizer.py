@@ -121,13 +121,13 @@ def test_learns_one_batch(clips: Clips) -> None:
     torch.manual_seed(0)
     module = make_stage(clips, replaced_codes=0.0)
     batch = clips.collate([clips.train[0][0], clips.train[1][0]])
-    optimiser = torch.optim.AdamW(module.parameters(), 5e-3)
+    optimizer = torch.optim.AdamW(module.parameters(), 5e-3)
     history = []
     for _ in range(60):
         found = module(batch)
         found["loss"].backward()
-        optimiser.step()
-        optimiser.zero_grad()
+        optimizer.step()
+        optimizer.zero_grad()
         history.append({name: float(value.detach()) for name, value in found.items()})
     for name in ("coarse", "flow", "pitch"):
         first, last = (np.mean([parts[name] for parts in some]) for some in (history[:3], history[-3:]))

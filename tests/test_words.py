@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zipper.errors import WeightsError
-from zipper.text.lexicon import KnownWords, WordCost, count_words
+from zipper.text.lexicon import Lexicon, LexiconPenalty, count_words
 
-KNOWN = KnownWords(["don't", "sailor", "sail", "the", "well", "known", "sea"])
+KNOWN = Lexicon(["don't", "sailor", "sail", "the", "well", "known", "sea"])
 PIECES = [
     "",
     "",
@@ -37,7 +37,7 @@ COST = 3.0
 
 def gains(*pieces: str) -> list[float]:
     """What each piece of a line gains, the end as "<end>"."""
-    cost = WordCost(KNOWN, PIECES, END, COST)
+    cost = LexiconPenalty(KNOWN, PIECES, END, COST)
     ids = [END if piece == "<end>" else PIECES.index(piece) for piece in pieces]
     return [cost(ids[: i + 1]) for i in range(len(ids))]
 
@@ -76,10 +76,10 @@ def test_counting_reads_both_apostrophes() -> None:
 
 
 def test_a_folder_may_have_no_words_or_broken_ones(tmp_path: Path) -> None:
-    assert KnownWords.from_pretrained(tmp_path) is None
+    assert Lexicon.from_pretrained(tmp_path) is None
     KNOWN.save(tmp_path)
-    again = KnownWords.from_pretrained(tmp_path)
+    again = Lexicon.from_pretrained(tmp_path)
     assert again is not None and len(again) == len(KNOWN) and "sailor" in again and again.begins("sailo")
     (tmp_path / "words.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(WeightsError, match="words.txt"):
-        KnownWords.from_pretrained(tmp_path)
+        Lexicon.from_pretrained(tmp_path)

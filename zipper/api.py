@@ -21,7 +21,7 @@ from zipper.model.config import Modality
 from zipper.model.zipper import ZipperModel
 from zipper.results import Speech, SpeechPart, Transcript, TranscriptPart
 from zipper.text.cutting import cut
-from zipper.text.lexicon import KnownWords
+from zipper.text.lexicon import Lexicon
 from zipper.text.normalize import normalize
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
@@ -42,7 +42,7 @@ class Zipper(Recognition, Synthesis, Completion):
         detokenizer: Detokens,
         heads: Sequence[AlignmentHead] = (),
         folder: Path = ASSETS,
-        words: KnownWords | None = None,
+        words: Lexicon | None = None,
     ) -> None:
         """Parts that do not fit each other raise WeightsError.
 
@@ -55,7 +55,9 @@ class Zipper(Recognition, Synthesis, Completion):
         self.detokenizer = detokenizer
         self.heads = tuple(heads)
         self.folder = folder
-        self._prefer = None if words is None else presets.known_words(words, text_tokenizer, model.config.text)
+        self._word_penalty = (
+            None if words is None else presets.lexicon_penalty(words, text_tokenizer, model.config.text)
+        )
 
     @classmethod
     def from_pretrained(cls, folder: str | os.PathLike[str] = ASSETS) -> "Zipper":
@@ -104,7 +106,7 @@ class Zipper(Recognition, Synthesis, Completion):
         spoken = windows(samples)
         if not spoken:
             raise NoSpeechError("No speech found in the recording.")
-        return self._recognise(samples, spoken, beams, gate_scale, clock)
+        return self._recognize(samples, spoken, beams, gate_scale, clock)
 
     def synthesize(
         self,

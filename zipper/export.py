@@ -1,4 +1,4 @@
-"""Transcripts, and the words of synthesised speech, as plain text, subtitles (SRT, WebVTT) and JSON."""
+"""Transcripts, and the words of synthesized speech, as plain text, subtitles (SRT, WebVTT) and JSON."""
 
 import json
 from collections.abc import Callable, Sequence

@@ -30,7 +30,7 @@ class Word:
     """A word as written, with its punctuation.
 
     start and end in seconds. confidence 0..1: geometric mean of its tokens' probabilities; None in speech
-    that was synthesised, where the text was given.
+    that was synthesized, where the text was given.
     """
 
     text: str

@@ -16,5 +16,5 @@ def panel() -> None:
         with gr.Column(scale=3, min_width=320):
             gr.Markdown(TEXT.read_text(encoding="utf-8"), elem_id="about-text")
         with gr.Column(scale=2, min_width=320):
-            # Part of the page rather than an image file, so that it takes the theme's colour of text
+            # Part of the page rather than an image file, so that it takes the theme's color of text
             gr.HTML(PICTURE.read_text(encoding="utf-8"), elem_id="about-picture")

@@ -1,4 +1,4 @@
-"""Explore, Both ways and Round trip: one sentence recognised and synthesised, map beside map."""
+"""Explore, Both ways and Round trip: one sentence recognized and synthesized, map beside map."""
 
 from collections.abc import Iterator
 
@@ -48,7 +48,7 @@ def round_trip(model: Zipper, text: str | None, voice: str | None, seed: float |
     yield pair.cleared("Speaking …")
     spoken = yield from pair.speak(model, said, voice, int(seed or 0), "Synthesis")
     yield pair.on_left(model, spoken, marks("What is spoken", [(spoken.result.text, None)]))
-    back = yield from pair.read(model, spoken.samples, spoken.sample_rate, "Recognition of synthesised speech")
+    back = yield from pair.read(model, spoken.samples, spoken.sample_rate, "Recognition of synthesized speech")
     yield pair.on_right(model, back, pair.compared("What comes back", pair.text(back), said, "the sentence"))
     yield pair.done(_returned(judge(said, pair.text(back))))
 

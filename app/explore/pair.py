@@ -140,7 +140,7 @@ def sentence(text: str | None) -> str:
 def read(
     model: Zipper, samples: Samples, rate: int, title: str, gates: Gates = None
 ) -> Generator[View, None, Shown | None]:
-    """Recognise samples (n,) at a rate; None where there is no word in them, as with closed gates."""
+    """Recognize samples (n,) at a rate; None where there is no word in them, as with closed gates."""
     started = told = time.monotonic()
     try:
         with closing(model.transcribe_stream((samples, rate), gate_scale=gates)) as parts:

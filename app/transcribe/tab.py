@@ -229,7 +229,7 @@ def _offer(offered: tuple[Recording, ...]) -> gr.Dataset:
         sample_labels=[f"{example.name} · {example.seconds:.0f} s" for example in offered],
         elem_id="transcribe-examples",
     )
-    credits = dict.fromkeys(f"{example.source}, {example.licence}" for example in offered)
+    credits = dict.fromkeys(f"{example.source}, {example.license}" for example in offered)
     gr.Markdown(f"<small>Recordings: {'; '.join(credits)}</small>")
     return chosen
 

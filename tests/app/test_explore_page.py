@@ -51,10 +51,10 @@ def test_file_lists_keep_to_the_dark(page: Page, tiny_url: str, pictures: Path) 
     expect(rows).to_have_count(5)
     rows.last.scroll_into_view_if_needed()
     page.screenshot(path=pictures / "dark-files.png")
-    colours = "e => getComputedStyle(e).backgroundColor.match(/\\d+/g).slice(0, 3).map(Number)"
-    block = rows.first.locator("xpath=ancestor::*[contains(@class, 'block')][1]").evaluate(colours)
+    colors = "e => getComputedStyle(e).backgroundColor.match(/\\d+/g).slice(0, 3).map(Number)"
+    block = rows.first.locator("xpath=ancestor::*[contains(@class, 'block')][1]").evaluate(colors)
     for row in rows.all():
-        stripe = row.evaluate(colours)
+        stripe = row.evaluate(colors)
         assert all(abs(one - other) <= 12 for one, other in zip(stripe, block, strict=True)), (stripe, block)
 
 

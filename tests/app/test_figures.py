@@ -33,7 +33,7 @@ def kinds(paths: list[str]) -> list[str]:
         ({}, "recognition-alignment-heads"),
         ({"view": "mean"}, "recognition-all-heads"),
         ({"view": "point", "point": 1}, "recognition-zip2-mean"),
-        ({"view": "head", "point": 1, "head": 2, "normalise": "row maximum"}, "recognition-zip2-head3"),
+        ({"view": "head", "point": 1, "head": 2, "normalize": "row maximum"}, "recognition-zip2-head3"),
         ({"view": "head", "head": 1, "passage": 1}, "recognition-zip1-head2-passage2"),
     ],
 )
@@ -67,7 +67,7 @@ def test_pictures_show_something(tmp_path: Path) -> None:
     picture = imread(next(path for path in paths if path.endswith(".png")))
     assert picture.shape[0] > 600 and picture.shape[1] > 1000  # pixels: legible in print
     strongest = np.abs(picture[..., :3] - to_rgb(figures.STOPS.split()[-1])).max(-1).min()
-    assert strongest < 0.02  # the largest weight has the last colour
+    assert strongest < 0.02  # the largest weight has the last color
     drawing = ElementTree.parse(next(path for path in paths if path.endswith(".svg"))).getroot()
     assert drawing.tag.endswith("svg") and len(list(drawing.iter())) > 100
 
@@ -102,7 +102,7 @@ def test_texts_of_people_are_drawn_as_they_are(tmp_path: Path) -> None:
     "selection",
     [
         {"view": "head", "point": 99, "head": -5, "passage": 10**9},
-        {"view": "../../etc/passwd", "point": "1", "normalise": None},
+        {"view": "../../etc/passwd", "point": "1", "normalize": None},
         {"view": ["head"], "point": float("nan"), "head": {}, "passage": True},
     ],
 )

@@ -98,7 +98,7 @@ def over(within: Locator, row: int, column: int) -> dict[str, float]:
     return {"x": (column + 0.5) / 50 * box["width"], "y": (row + 0.5) * 20}
 
 
-def colour(within: Locator, x: int, y: int) -> list[int]:
+def color(within: Locator, x: int, y: int) -> list[int]:
     """RGB of the picture at a point of the stage."""
     script = "(c, at) => [...c.getContext('2d').getImageData(...at.map(v => v * devicePixelRatio), 1, 1).data]"
     return list(part(within, "base").evaluate(script, [x, y]))[:3]
@@ -152,7 +152,7 @@ def test_selectors_change_matrix_and_name(left: Locator) -> None:
     expect(part(left, "high")).to_have_text(f"{expected(view='head', point=1, head=2).max():.2f}")
     part(left, "head").select_option("mean")
     expect(part(left, "name")).to_have_text("Recognition: zip point 2, mean of 3 heads, softmax weights")
-    part(left, "normalise").select_option("row maximum")
+    part(left, "normalize").select_option("row maximum")
     expect(part(left, "name")).to_have_text("Recognition: zip point 2, mean of 3 heads, each row by its maximum")
     expect(part(left, "high")).to_have_text("1.00")
     left.get_by_role("button", name="Mean of all").click()
@@ -250,7 +250,7 @@ def test_export_tells_python_what_is_shown(page: Page, left: Locator) -> None:
         "view": "head",
         "point": 1,
         "head": 0,
-        "normalise": "softmax",
+        "normalize": "softmax",
     }
 
 
@@ -281,7 +281,7 @@ def test_nothing_comes_after_something(page: Page, left: Locator) -> None:
     expect(part(left, "stage")).to_be_visible()
 
 
-def test_colours_follow_the_theme_and_darken_evenly(page: Page, maps: str) -> None:
+def test_colors_follow_the_theme_and_darken_evenly(page: Page, maps: str) -> None:
     for theme, rises in (("light", False), ("dark", True)):
         left = show(page, maps, "short", theme)
         ramp = part(left, "ramp").evaluate("c => [...c.getContext('2d').getImageData(0, 0, 256, 1).data]")
@@ -289,12 +289,12 @@ def test_colours_follow_the_theme_and_darken_evenly(page: Page, maps: str) -> No
         light = np.cbrt(rgb @ [0.2126, 0.7152, 0.0722])
         steps = np.diff(light[::16]) * (1 if rises else -1)
         assert steps.min() > 0.25 * steps.mean()  # no flat stretch, no step back
-        paper = colour(left, 400, 10)  # an early token at a late time: next to nothing
+        paper = color(left, 400, 10)  # an early token at a late time: next to nothing
         assert (max(paper) < 60) if rises else (min(paper) > 230)
     page.evaluate("document.body.classList.remove('dark'); document.documentElement.classList.remove('dark')")
     page.wait_for_function("m => getComputedStyle(m).colorScheme !== 'dark'", arg=left.element_handle())
     page.wait_for_timeout(100)
-    assert min(colour(left, 400, 10)) > 230  # redrawn without a new result
+    assert min(color(left, 400, 10)) > 230  # redrawn without a new result
 
 
 def test_fits_a_phone(browser: Browser, maps: str, pictures: Path) -> None:

@@ -16,7 +16,7 @@ from app.components.attention_map.payload import (
     Selection,
     map_payload,
     packed,
-    quantise,
+    quantize,
     select,
     shown_matrix,
     turn_payload,
@@ -46,13 +46,13 @@ def test_weights_come_back_as_they_were() -> None:
 
 def test_faint_weights_keep_their_order_of_size() -> None:
     weights = np.array([1.0, 0.1, 0.01, 0.002, 0.0005, 0.0], np.float16).reshape(1, 1, 1, 6)
-    found, _ = quantise(weights)
+    found, _ = quantize(weights)
     assert np.allclose((found.ravel()[:4] / 255) ** 2, weights.ravel()[:4], rtol=0.08)
     assert not found.ravel()[4:].any()
 
 
 def test_a_head_of_zeros_stays_zero() -> None:
-    found, maxima = quantise(np.zeros((1, 1, 2, 3), np.float16))
+    found, maxima = quantize(np.zeros((1, 1, 2, 3), np.float16))
     assert not found.any() and not maxima.any()
 
 
@@ -78,7 +78,7 @@ def test_a_turn_brings_the_picture_of_that_passage_alone() -> None:
     whole, found = map_payload(shown, HEADS), turn_payload(shown, HEADS, 1)
     assert whole is not None and found is not None
     assert found["result"] == whole["result"] == shown.name and found["turned"] == 1
-    exact, maxima = quantise(second.attention.weights)
+    exact, maxima = quantize(second.attention.weights)
     assert unpacked(found["picture"]["weights"]) == exact.tobytes()
     assert np.allclose(found["picture"]["maxima"], maxima.ravel(), atol=1e-6)
     assert unpacked(found["picture"]["peaks"]) == waveform_peaks(shown.samples[RATE:], RATE).tobytes()
@@ -97,7 +97,7 @@ def test_times_words_and_path_are_those_of_the_result() -> None:
     shown = make_shown(first, second)
     found, turned = map_payload(shown, HEADS, "/file=sound.wav"), turn_payload(shown, HEADS, 1)
     assert found is not None and turned is not None
-    assert found["audio"] == "/file=sound.wav" and found["seconds"] == 3.0 and not found["synthesised"]
+    assert found["audio"] == "/file=sound.wav" and found["seconds"] == 3.0 and not found["synthesized"]
     assert found["heads"] == [[1, 2, 0.9], [0, 1, 0.8]]  # of this direction, best first
     sent = found["passages"][1] | turned["picture"]
     assert sent["start"] == 1.0 and sent["shape"] == [2, 3, 7, 50]
@@ -150,7 +150,7 @@ def test_shown_matrix_is_the_selected_mean(view: str, name: str) -> None:
     matrix, called = shown_matrix(passage.attention, HEADS, chosen)
     assert called == name
     assert np.allclose(matrix, expected, atol=1e-6)
-    scaled, called = shown_matrix(passage.attention, HEADS, chosen._replace(normalise="row maximum"))
+    scaled, called = shown_matrix(passage.attention, HEADS, chosen._replace(normalize="row maximum"))
     assert np.allclose(scaled.max(1), 1) and called.endswith("each row by its maximum")
 
 
@@ -158,8 +158,8 @@ def test_shown_matrix_is_the_selected_mean(view: str, name: str) -> None:
     "data",
     [
         {},
-        {"passage": None, "view": "grid", "point": "1", "head": True, "normalise": 3},
-        {"passage": float("nan"), "view": ["head"], "point": [], "head": {}, "normalise": "<b>"},
+        {"passage": None, "view": "grid", "point": "1", "head": True, "normalize": 3},
+        {"passage": float("nan"), "view": ["head"], "point": [], "head": {}, "normalize": "<b>"},
     ],
 )
 def test_a_selection_that_means_nothing_is_the_default(data: dict[str, object]) -> None:
@@ -168,7 +168,7 @@ def test_a_selection_that_means_nothing_is_the_default(data: dict[str, object]) 
 
 def test_indices_from_a_page_are_clamped() -> None:
     passages = [make_passage(2, 5), make_passage(2, 5)]
-    found = select({"passage": 99, "view": "head", "point": -3, "head": 1e300, "normalise": "row maximum"}, passages)
+    found = select({"passage": 99, "view": "head", "point": -3, "head": 1e300, "normalize": "row maximum"}, passages)
     assert found == Selection(1, "head", 0, 2, "row maximum")
     assert select({"passage": float("inf")}, passages).passage == 1
 

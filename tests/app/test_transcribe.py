@@ -186,7 +186,7 @@ def test_preparing_waits_for_people_and_does_not_count_that(zipper: Zipper, reco
 
 def test_example_files_are_there_and_credited() -> None:
     offered = examples.recordings()
-    assert len(offered) >= 5 and all(recording.path.is_file() and recording.licence for recording in offered)
+    assert len(offered) >= 5 and all(recording.path.is_file() and recording.license for recording in offered)
     assert not any(recording.text.isupper() for recording in offered)
     assert len(examples.texts()) >= 5
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import Tensor
 
 from zipper.errors import ConfigError, OptionError
 from zipper.model.cross_attention import GateScale, InputProjection
@@ -12,6 +13,10 @@ from zipper.model.zipper import ZipperModel, ZipperOutput
 def _run(model: ZipperModel, *sequences, **options) -> ZipperOutput:
     with torch.no_grad():
         return model(*pack(sequences), **options)
+
+
+def _gates(model: ZipperModel, sequence, **options) -> Tensor:
+    return torch.stack([zipped.gates for zipped in _run(model, sequence, capture=True, **options).attention])
 
 
 def test_text_alone_is_the_tower_bit_for_bit(model, make_sequence) -> None:
@@ -54,8 +59,8 @@ def test_closed_gates_are_the_towers_on_projected_inputs(make_model, make_sequen
         for modality, stream, logits in (("text", text, output.text_logits), ("speech", speech, output.speech_logits)):
             tower = model.tower(modality)
             h = model.zips.input(modality, tower.embed(stream.ids))
-            turn = tower.rotation(0, stream.ids.shape[1])
-            assert torch.equal(tower.logits(tower.run(h, 0, tower.config.depth, turn)), logits)
+            rotary = tower.rotary(0, stream.ids.shape[1])
+            assert torch.equal(tower.logits(tower.run(h, 0, tower.config.depth, rotary)), logits)
 
 
 def test_gate_scale_0_equals_closed_gates(make_model, make_sequence) -> None:
@@ -73,8 +78,8 @@ def test_gate_scale_1_is_the_trained_model_and_each_gate_counts(model, make_sequ
         scale = GateScale(text, (1.0, 1.0))
         assert not torch.allclose(_run(model, sequence, gate_scale=scale).text_logits, trained)
     halves = GateScale((1.0, (0.5, 0.0)), (1.0, 1.0))
-    expected = model.gates() * torch.tensor([[[1.0, 1], [1, 1]], [[0.5, 0], [1, 1]]])
-    torch.testing.assert_close(model.gates(halves), expected)
+    expected = _gates(model, sequence) * torch.tensor([[[1.0, 1], [1, 1]], [[0.5, 0], [1, 1]]])
+    torch.testing.assert_close(_gates(model, sequence, gate_scale=halves), expected)
     into_speech = GateScale((1.0, 1.0), (0.0, 0.0))
     assert torch.equal(_run(model, sequence, gate_scale=into_speech).text_logits, trained)
 
@@ -105,7 +110,7 @@ def test_capture_changes_nothing_and_reports_scaled_gates(model, make_sequence) 
     assert plain.attention == ()
     assert torch.equal(plain.text_logits, _run(model, sequence, capture=True).text_logits)
     gates = torch.stack([zipped.gates for zipped in captured.attention])
-    torch.testing.assert_close(gates, 0.5 * model.gates())
+    torch.testing.assert_close(gates, 0.5 * _gates(model, sequence))
 
 
 def test_recognition_computes_no_text_to_speech(model, make_sequence) -> None:

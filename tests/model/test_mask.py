@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zipper.errors import ConfigError
-from zipper.model.streams import PAD_ORDER, Segment, index_in_segment, pack, visible
+from zipper.model.streams import PAD_ORDER, Segment, index_in_segment, pack, visibility_mask
 
 _segment = st.tuples(st.sampled_from(["text", "speech"]), st.integers(1, 5))
 _sequence = st.lists(_segment, min_size=1, max_size=5)
@@ -36,7 +36,7 @@ def test_visible_is_exactly_what_precedes(batch: list[list[tuple[str, int]]]) ->
         return
     flat = [[m for m, length in parts for _ in range(length)] for parts in batch]
     for target, source, names in ((text, speech, ("text", "speech")), (speech, text, ("speech", "text"))):
-        seen = visible(target, source)
+        seen = visibility_mask(target, source)
         for row, line in enumerate(flat):
             places = {m: [i for i, kind in enumerate(line) if kind == m] for m in names}
             for t in range(target.ids.shape[1]):

@@ -44,7 +44,7 @@ def test_zip_points_lie_between_blocks_and_never_after_the_last(
         ({"depth": True}, "depth"),
         ({"norm_eps": float("nan")}, "norm_eps"),
         ({"rope_scaling": 8}, "rope_scaling|JSON"),
-        ({"colour": 1}, "colour"),
+        ({"color": 1}, "color"),
     ],
 )
 def test_an_impossible_tower_names_its_fault(change: dict[str, Any], word: str) -> None:

@@ -1,11 +1,11 @@
-"""A tower alone: causality, cache, initialisation."""
+"""A tower alone: causality, cache, initialization."""
 
 import pytest
 import torch
 
 from zipper.model.config import RopeScaling, TowerConfig
 from zipper.model.kv_cache import TowerCache
-from zipper.model.tower import Tower, rotate, rotation
+from zipper.model.tower import Tower, apply_rotary, rotary_embedding
 
 CONFIG = TowerConfig(vocab_size=19, width=24, depth=3, heads=6, kv_heads=2, ff_width=32, begin_id=0, end_id=1)
 
@@ -90,12 +90,12 @@ def test_residual_outputs_start_smaller(tower: Tower) -> None:
     assert float(residual) == pytest.approx(0.02 / (2 * CONFIG.depth) ** 0.5, rel=0.1)
 
 
-def test_rotation_depends_on_distance_alone() -> None:
+def test_rotary_embedding_depends_on_distance_alone() -> None:
     q, k = torch.randn(2, 1, 1, 1, 8).unbind()
     frequencies = torch.rand(4)
 
     def product(a: float, b: float) -> torch.Tensor:
-        turned = [rotate(x, rotation(at * frequencies[None, None])) for x, at in ((q, a), (k, b))]
+        turned = [apply_rotary(x, rotary_embedding(at * frequencies[None, None])) for x, at in ((q, a), (k, b))]
         return (turned[0] * turned[1]).sum()
 
     torch.testing.assert_close(product(3.0, 1.0), product(13.0, 11.0))
@@ -114,6 +114,6 @@ def test_rope_scaling_slows_only_the_slow_pairs() -> None:
         rope_scaling=RopeScaling(factor=4.0, low_factor=1.0, high_factor=4.0, original_positions=64),
     )
     plain = Tower(TowerConfig(**{**scaled.to_dict(), "rope_scaling": None}))
-    angles = Tower(scaled).rotation(1, 1)[1].asin().flatten() / plain.rotation(1, 1)[1].asin().flatten()
+    angles = Tower(scaled).rotary(1, 1)[1].asin().flatten() / plain.rotary(1, 1)[1].asin().flatten()
     assert float(angles[0]) == pytest.approx(1.0)
     assert float(angles[-1]) == pytest.approx(0.25, rel=1e-3)

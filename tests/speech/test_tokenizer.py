@@ -1,4 +1,4 @@
-"""Quantiser and speech tokenizer: shapes, determinism, windows without a seam, files."""
+"""Quantizer and speech tokenizer: shapes, determinism, windows without a seam, files."""
 
 import math
 from pathlib import Path
@@ -77,7 +77,7 @@ def test_windows_cover_a_clip_once_and_cut_far_from_their_edges(tokens: int) -> 
 
 
 def test_long_audio_has_no_seam(tokenizer: SpeechTokenizer) -> None:
-    """Away from the seam a window's tokens are those of the same audio tokenised alone."""
+    """Away from the seam a window's tokens are those of the same audio tokenized alone."""
     samples = noise(40)
     ids = tokenizer.encode(samples)
     first = windows(1000)[0]

@@ -23,7 +23,7 @@ from zipper.training.compare_tokenizers import (
     KINDS,
     CompareStage,
     Kind,
-    Recogniser,
+    Recognizer,
     as_inputs,
     collate,
     compare,
@@ -58,18 +58,18 @@ def test_the_path_names_each_piece_where_it_ends(tokenizer: TextTokenizer) -> No
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_recogniser_learns_one_recording(kind: Kind, quantizer: Quantizer, tokenizer: TextTokenizer) -> None:
+def test_a_recognizer_learns_one_recording(kind: Kind, quantizer: Quantizer, tokenizer: TextTokenizer) -> None:
     torch.manual_seed(0)
     array = np.arange(25) % 16 if kind == "tokens" else np.random.default_rng(0).normal(size=(50, 16)).astype("f4")
     inputs = as_inputs(kind, array)
-    stage = CompareStage(Recogniser(kind, quantizer, tokenizer.vocab_size))
-    optimiser = torch.optim.AdamW(stage.parameters(), 2e-3)
+    stage = CompareStage(Recognizer(kind, quantizer, tokenizer.vocab_size))
+    optimizer = torch.optim.AdamW(stage.parameters(), 2e-3)
     batch = collate([inputs], [Aligned("a", "x", TEXT, WORDS)], tokenizer)
     for _ in range(60):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         stage(batch)["loss"].backward()
-        optimiser.step()
-    assert read(stage.recogniser.eval(), tokenizer, inputs) == TEXT
+        optimizer.step()
+    assert read(stage.recognizer.eval(), tokenizer, inputs) == TEXT
 
 
 def test_codes_in_use_and_codes_that_stay() -> None:

@@ -50,7 +50,7 @@ def test_missing_store_says_what_to_run(tmp_path: Path) -> None:
         Store(tmp_path / "nothing")
 
 
-def test_stress_and_short_spaces_give_their_time_to_neighbours() -> None:
+def test_stress_and_short_spaces_give_their_time_to_neighbors() -> None:
     phones = timed_phones([("_", 0.2), ("h", 0.05), ("ˈ", 0.05), ("I", 0.2), (" ", 0.05), ("m", 0.1), (".", 0.1)])
     assert [PHONES[p.id] for p in phones] == ["sil", "h", "I", "m", "sil"]
     assert [round(p.end, 3) for p in phones] == [0.2, 0.25, 0.525, 0.65, 0.75]
@@ -116,19 +116,19 @@ def test_pairs_put_the_source_before_the_target(tmp_path: Path, tokenizer: TextT
         ("set", Aligned("set/1", "x", "The quick", [("The", 0.0, 0.4), ("quick", 0.4, 0.8)])),
         ("set", Aligned("set/2", "x", "Tom", [])),
     ]
-    for task in ("recognise", "synthesise"):
+    for task in ("recognize", "synthesize"):
         batch = Pairs(task, tmp_path, rows, tokenizer, (64, 65), 1000, 0, 0.0)(0)  # type: ignore[arg-type]
         text, speech = orders(batch)
         long = int(batch.speech_length.argmax())
         assert batch.speech[long, 0] == 64 and batch.speech[long, 21] == 65
         assert batch.spans[long, 1].tolist() == [1, 10] and batch.spans[long, 0].tolist() == [-1, -1]
         assert batch.spans[1 - long].max() == -1
-        first, second = (speech, text) if task == "recognise" else (text, speech)
+        first, second = (speech, text) if task == "recognize" else (text, speech)
         for row in range(2):
             a, b = first[row][first[row] != PAD_ORDER], second[row][second[row] != PAD_ORDER]
             assert a.tolist() == list(range(len(a))) and b[0] == len(a)
         found = places(batch, ZipConfig(1, 1, 1, "tracked", 0.2, 0.04))
-        if task == "recognise":
+        if task == "recognize":
             assert float(found[long, 1]) == pytest.approx(5.5 * 0.04)  # middle of positions 1 to 10
             steady = found[1 - long] / 0.04
             assert bool((steady[1:] > steady[:-1]).all())

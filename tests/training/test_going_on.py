@@ -24,7 +24,7 @@ from zipper.training.config import FusionConfig, PretrainConfig, TokenizerConfig
 from zipper.training.fusion import ZipLoss, ZipStage
 from zipper.training.loop import LoopConfig
 
-LEVELS = (4, 4)  # of the tiny quantiser: the codes are 0 .. 15
+LEVELS = (4, 4)  # of the tiny quantizer: the codes are 0 .. 15
 LINES = ["Hello there, how are you today?", "It was a dark and stormy night."]
 ONE_STEP = LoopConfig(steps=1, lr=1e-2, warmup=1, autocast=False)
 
@@ -115,8 +115,8 @@ def test_tokens_of_two_tokenizers_lie_side_by_side(work: Path, model_folder: Pat
     with StoreWriter(work / "features" / "set", "float16", (quantizer.config.feature_width,)) as store:
         for name in names:
             store.add(name, torch.randn(28, quantizer.config.feature_width).numpy())
-    stages.tokenise(quantizer, work, ["set"], ".before")
-    stages.tokenise(quantizer, work, ["set"], ".before")  # again: nothing is added
+    stages.tokenize(quantizer, work, ["set"], ".before")
+    stages.tokenize(quantizer, work, ["set"], ".before")  # again: nothing is added
     before, now = Store(work / "tokens" / "set.before"), Store(work / "tokens" / "set")
     assert sorted(before) == names and before.length(names[0]) == 14
     assert not np.array_equal(before[names[0]], now[names[0]])
@@ -132,7 +132,7 @@ def test_an_encoder_half_cannot_shrink(model_folder: Path) -> None:
         stages.keep_codes(trained, 1)
 
 
-def test_jitter_moves_codes_to_neighbours_and_nothing_else(model_folder: Path) -> None:
+def test_jitter_moves_codes_to_neighbors_and_nothing_else(model_folder: Path) -> None:
     stage = ZipStage(checkpoint.load(model_folder / "zipper"), ZipLoss(hearing_jitter=0.5, levels=LEVELS))
     ids = torch.arange(18).repeat(4000, 1)  # 16 codes, begin and end
     moved = stage._jitter(ids, 0.5)

@@ -74,8 +74,8 @@ def test_batches_on_the_device_are_those_of_the_stores(pack: Path, tmp_path: Pat
     unpack(some, tmp_path)
     tokenizer = TextTokenizer.from_pretrained(pack / "text")
     aligned = [("hibari", row) for row in read_aligned(tmp_path / "labels" / "hibari")]
-    plain = Pairs("recognise", tmp_path, aligned, tokenizer, IDS, 240, 0, 0.0)
-    device = fuse.DevicePairs("recognise", some, pack / "text", IDS, 240, 0.0, torch.device("cpu"), None)
+    plain = Pairs("recognize", tmp_path, aligned, tokenizer, IDS, 240, 0, 0.0)
+    device = fuse.DevicePairs("recognize", some, pack / "text", IDS, 240, 0.0, torch.device("cpu"), None)
     for number in range(6):
         wanted, found = plain(number), device(number)
         for name in ("text", "speech", "text_length", "speech_length", "spans"):
@@ -84,7 +84,7 @@ def test_batches_on_the_device_are_those_of_the_stores(pack: Path, tmp_path: Pat
 
 
 def test_dropped_pieces_give_other_texts(pack: Path) -> None:
-    device = fuse.DevicePairs("synthesise", rows(3), pack / "text", IDS, 10_000, 0.5, torch.device("cpu"), None)
+    device = fuse.DevicePairs("synthesize", rows(3), pack / "text", IDS, 10_000, 0.5, torch.device("cpu"), None)
     texts = {tuple(device(number).text[0].tolist()) for number in range(6)}
     assert len(texts) > 1
 

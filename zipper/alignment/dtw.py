@@ -9,7 +9,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 
 def median_filter(x: np.ndarray, width: int) -> np.ndarray:
-    """Median over `width` (odd) neighbours along the last axis, edges repeated: (..., T) -> (..., T).
+    """Median over `width` (odd) neighbors along the last axis, edges repeated: (..., T) -> (..., T).
 
     Arrays shorter than the window come back as they are. ValueError for an even or non-positive width.
     """

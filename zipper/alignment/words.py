@@ -2,7 +2,7 @@
 
 Both directions use the same layout, (zip points, heads, text tokens, speech tokens), without begin and end
 tokens. In recognition each text token attends over the speech, in synthesis each speech token over the text;
-as the weights are standardised per speech token, the same path search serves both.
+as the weights are standardized per speech token, the same path search serves both.
 """
 
 import functools
@@ -31,7 +31,7 @@ class WordTime(NamedTuple):
     end: float
 
 
-class WordPieces(NamedTuple):
+class WordTokens(NamedTuple):
     """A word as written and its text tokens, first to stop - 1."""
 
     word: str
@@ -86,9 +86,9 @@ def unheard_seconds(times: Sequence[WordTime], voiced: np.ndarray, seconds_per_t
 
 
 def mean_weights(weights: np.ndarray, heads: Sequence[AlignmentHead], text_tokens: int) -> np.ndarray:
-    """Mean of the chosen heads, each standardised over the text, then smoothed over time: (T_text, T_speech).
+    """Mean of the chosen heads, each standardized over the text, then smoothed over time: (T_text, T_speech).
 
-    Standardising per speech token asks "which text token does this moment belong to most", whatever total
+    Standardizing per speech token asks "which text token does this moment belong to most", whatever total
     weight the moment received, so that heads of different sharpness count alike.
     """
     if weights.ndim != 4 or weights.shape[2] != text_tokens:
@@ -112,14 +112,14 @@ def token_spans(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return starts, stops
 
 
-def group_words(pieces: Sequence[str]) -> list[WordPieces]:
+def group_words(pieces: Sequence[str]) -> list[WordTokens]:
     """Split byte-level pieces at spaces; a word of blanks alone is left out."""
     firsts = [i for i, piece in enumerate(pieces) if i == 0 or piece[:1] in (SPACE, " ")]
-    words: list[WordPieces] = []
+    words: list[WordTokens] = []
     for first, stop in itertools.pairwise([*firsts, len(pieces)]):
         text = decode_pieces(pieces[first:stop]).strip()
         if text:
-            words.append(WordPieces(text, first, stop))
+            words.append(WordTokens(text, first, stop))
     return words
 
 
@@ -138,7 +138,7 @@ def voiced_tokens(samples: np.ndarray, samples_per_token: int) -> np.ndarray:
     return power > max(power.max(initial=0.0) * 10 ** (-QUIET_DB / 10), 1e-12)
 
 
-def _word_span(word: WordPieces, pieces: Sequence[str], starts: np.ndarray, stops: np.ndarray) -> tuple[int, int]:
+def _word_span(word: WordTokens, pieces: Sequence[str], starts: np.ndarray, stops: np.ndarray) -> tuple[int, int]:
     """Speech tokens of a word: those of its pieces with a letter or digit; punctuation looks at pauses."""
     indices = range(word.first, word.stop)
     spoken = [i for i in indices if any(c.isalnum() or c == "\ufffd" for c in decode_pieces([pieces[i]]))]

@@ -1,6 +1,6 @@
 """The vocoder's view of speech: log-mel spectrogram at 22.05 kHz, as HiFi-GAN (Kong et al., 2020) has it.
 
-Frame t covers samples [256 t, 256 (t + 1)) and is centred on the middle of them, because the signal is padded
+Frame t covers samples [256 t, 256 (t + 1)) and is centered on the middle of them, because the signal is padded
 by (window - hop) / 2 on both sides. Shapes: B clips, T frames, 80 bands.
 """
 

@@ -58,7 +58,7 @@ def change_speed(samples: np.ndarray, ratio: float) -> np.ndarray:
     return soxr.resample(samples, SPEECH_RATE * ratio, SPEECH_RATE, quality="MQ")
 
 
-def coloured_noise(length: int, slope: float, rng: np.random.Generator) -> np.ndarray:
+def colored_noise(length: int, slope: float, rng: np.random.Generator) -> np.ndarray:
     """Noise whose power falls with frequency ** slope: 0 is white, 1 pink, 2 brown."""
     spectrum = np.fft.rfft(rng.standard_normal(length))
     frequency = np.maximum(np.fft.rfftfreq(length, 1 / SPEECH_RATE), 20.0)
@@ -66,8 +66,8 @@ def coloured_noise(length: int, slope: float, rng: np.random.Generator) -> np.nd
 
 
 def add_noise(samples: np.ndarray, snr: float, rng: np.random.Generator) -> np.ndarray:
-    """Add noise of a random colour, `snr` dB below the recording's mean power."""
-    noise = coloured_noise(len(samples), rng.uniform(0, 2), rng)
+    """Add noise of a random color, `snr` dB below the recording's mean power."""
+    noise = colored_noise(len(samples), rng.uniform(0, 2), rng)
     gain = np.sqrt(np.mean(samples**2) / (np.mean(noise**2) + 1e-12) * 10 ** (-snr / 10))
     return samples + gain * noise
 

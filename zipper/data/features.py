@@ -1,4 +1,4 @@
-"""Audio to Whisper features, once: the input of the tokenizer's training and of tokenisation."""
+"""Audio to Whisper features, once: the input of the tokenizer's training and of tokenization."""
 
 import io
 import itertools

@@ -58,15 +58,15 @@ def fit_classifier(x: Tensor, y: Tensor, steps: int, seed: int, rows: int = 2048
     """Learn the phones y (N,) of the features x (N, W), `rows` of them a step, on their device."""
     torch.manual_seed(seed)
     classifier = PhoneClassifier(x.shape[1]).to(x.device)
-    optimiser = torch.optim.AdamW(classifier.parameters(), 2e-3, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=steps, pct_start=0.05)
+    optimizer = torch.optim.AdamW(classifier.parameters(), 2e-3, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps, pct_start=0.05)
     for _ in range(steps):
         picked = torch.randint(0, len(x), (rows,), device=x.device)
         inputs = x[picked].float()
         loss = F.cross_entropy(classifier(inputs + 0.05 * torch.randn_like(inputs)), y[picked], label_smoothing=0.05)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         schedule.step()
     return classifier.eval()
 
@@ -77,7 +77,7 @@ def _generated(utterance: Utterance, frames: int) -> tuple[list[TimedPhone], np.
 
 
 @torch.inference_mode()
-def _recognised(
+def _recognized(
     utterance: Utterance, features: np.ndarray, classifier: PhoneClassifier, phonemize: Phonemize
 ) -> tuple[list[TimedPhone], np.ndarray] | None:
     ids, words = transcript_phones(phonemize(utterance.text.lower()))
@@ -105,14 +105,14 @@ def label_source(
             found = (
                 _generated(utterance, features.length(utterance.id))
                 if utterance.phones
-                else _recognised(utterance, features[utterance.id], classifier, phonemize)
+                else _recognized(utterance, features[utterance.id], classifier, phonemize)
             )
             if found is None:
                 dropped += 1
                 continue
             store.add(utterance.id, found[1])
             rows.write(_line(_row(utterance, found[0], style(utterance.text))))
-    log.info("%s: %d utterances labelled, %d left out", out.name, len(store.done), dropped)
+    log.info("%s: %d utterances labeled, %d left out", out.name, len(store.done), dropped)
 
 
 def label_view(plain: Path, features: Store, out: Path, speed: Callable[[str], float]) -> None:
@@ -130,7 +130,7 @@ def label_view(plain: Path, features: Store, out: Path, speed: Callable[[str], f
             store.add(row.id, known[frames.clip(max=len(known) - 1)])
             times = [(w, a / ratio, b / ratio) for w, a, b in row.words]
             rows.write(_line(Aligned(row.id, row.speaker, row.text, times)))
-    log.info("%s: %d utterances labelled", out.name, len(store.done))
+    log.info("%s: %d utterances labeled", out.name, len(store.done))
 
 
 def _row(utterance: Utterance, phones: Sequence[TimedPhone], text: str) -> Aligned:

@@ -16,7 +16,7 @@ from zipper.model.zipper import PAD_ORDER
 from zipper.rates import FRAMES_PER_TOKEN, TOKEN_RATE
 from zipper.text.tokenizer import TextTokenizer
 
-Task = Literal["recognise", "synthesise"]
+Task = Literal["recognize", "synthesize"]
 SLACK = 2  # speech tokens that attention may stray from a piece's own time before it is guided back
 
 
@@ -126,7 +126,7 @@ class Pairs:
 
 def orders(batch: PairBatch) -> tuple[Tensor, Tensor]:
     """Interleaved positions of the text and the speech tokens, PAD_ORDER behind the end."""
-    first, second = ("speech", "text") if batch.task == "recognise" else ("text", "speech")
+    first, second = ("speech", "text") if batch.task == "recognize" else ("text", "speech")
     lengths = {"text": batch.text_length, "speech": batch.speech_length}
     ids = {"text": batch.text, "speech": batch.speech}
     out = {}

@@ -21,7 +21,7 @@ PHONE_IDS = {symbol: i for i, symbol in enumerate(PHONES)}
 STRESS = frozenset("ˈˌ")  # their time belongs to the vowel behind them
 LONG = frozenset("ːʲ")  # their time belongs to the phone before them
 REPLACED = {"ɾ": "T", "ʔ": "t", "Q": "O", "a": "æ", "ɒ": "ɑ", "e": "ɛ", "o": "O", "r": "ɹ", "g": "ɡ", "ɚ": "ɜ"}
-WORD_BREAK = 0.1  # seconds; a shorter space is no pause and is shared by its neighbours
+WORD_BREAK = 0.1  # seconds; a shorter space is no pause and is shared by its neighbors
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def timed_phones(durations: Sequence[tuple[str, float]]) -> list[TimedPhone]:
 
 
 def frame_labels(phones: Sequence[TimedPhone], frames: int) -> np.ndarray:
-    """Phone id at the centre of each 20 ms frame, int64 (frames,); silence behind the last phone."""
+    """Phone id at the center of each 20 ms frame, int64 (frames,); silence behind the last phone."""
     ends = np.array([phone.end for phone in phones])
     ids = np.array([*(phone.id for phone in phones), 0])
     return ids[np.searchsorted(ends, (np.arange(frames) + 0.5) / FRAME_RATE)]

@@ -16,7 +16,7 @@ WINDOW = 1024  # samples; 2.8 periods of the lowest pitch
 PEAKS = 6  # candidates a frame, besides "unvoiced"
 VOICING_THRESHOLD = 0.45  # correlation of a peak below which a frame is rather unvoiced
 SILENCE_THRESHOLD = 0.03  # peak amplitude, of the clip's, below which a frame is rather unvoiced
-OCTAVE_COST = 0.01  # an octave, in favour of the higher of two equal peaks
+OCTAVE_COST = 0.01  # an octave, in favor of the higher of two equal peaks
 JUMP_COST = 0.35 * 0.01 * VOCODER_RATE / VOCODER_HOP  # an octave between two frames, 0.35 if 10 ms apart
 VOICING_COST = 0.14 * 0.01 * VOCODER_RATE / VOCODER_HOP  # for each change between voiced and unvoiced
 
@@ -35,7 +35,7 @@ def track_pitch(samples: np.ndarray) -> np.ndarray:
 
 
 def _frames(samples: torch.Tensor) -> torch.Tensor:
-    """Mean-free windows (T, 1024), centred as the vocoder's mel frames."""
+    """Mean-free windows (T, 1024), centered as the vocoder's mel frames."""
     pad = (WINDOW - VOCODER_HOP) // 2
     padded = F.pad(samples[None, None].float(), (pad, pad), mode="reflect")[0, 0]
     frames = padded.unfold(0, WINDOW, VOCODER_HOP)
@@ -43,7 +43,7 @@ def _frames(samples: torch.Tensor) -> torch.Tensor:
 
 
 def _correlation(frames: torch.Tensor) -> torch.Tensor:
-    """Normalised autocorrelation (T, L) at lags up to a period of the lowest pitch."""
+    """Normalized autocorrelation (T, L) at lags up to a period of the lowest pitch."""
     lags = int(VOCODER_RATE / MIN_HZ) + 2
     window = torch.hann_window(WINDOW, periodic=False)
 

@@ -92,15 +92,15 @@ class Punctuator:
         if len(set(truth)) < len(MARKS):
             raise DataError("The punctuated sources need pauses with a comma, with a full stop and with neither.")
         x, y = torch.tensor(signs), torch.tensor(truth)
-        optimiser = torch.optim.LBFGS(self.decide.parameters(), max_iter=STEPS, line_search_fn="strong_wolfe")
+        optimizer = torch.optim.LBFGS(self.decide.parameters(), max_iter=STEPS, line_search_fn="strong_wolfe")
 
         def closure() -> Tensor:
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss = F.cross_entropy(self.decide(x), y)
             loss.backward()
             return loss
 
-        optimiser.step(closure)
+        optimizer.step(closure)
 
     def __call__(self, rows: Sequence[Aligned]) -> Iterator[Aligned]:
         """The rows with marks in their pauses; those whose word times are unknown, or that have marks, as they are."""

@@ -37,7 +37,7 @@ class Aligns(Protocol):
 
 
 def evaluate_recognition(zipper: Aligns, recordings: Sequence[Recording]) -> TimeErrors:
-    """Errors of the times of correctly recognised words; recordings that are refused are left out."""
+    """Errors of the times of correctly recognized words; recordings that are refused are left out."""
     pairs: list[tuple[WordTime, WordTime]] = []
     for recording in _timed(recordings):
         try:

@@ -1,4 +1,4 @@
-"""Recognition: word and character error rates and speed of several recognisers on the same recordings."""
+"""Recognition: word and character error rates and speed of several recognizers on the same recordings."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ class Transcribes(Protocol):
 
 @dataclass(frozen=True)
 class RecognitionResult:
-    """One recogniser's error rates, seconds of audio and of wall clock, and recordings it refused."""
+    """One recognizer's error rates, seconds of audio and of wall clock, and recordings it refused."""
 
     name: str
     rates: ErrorRates
@@ -33,7 +33,7 @@ class RecognitionResult:
     def row(self) -> dict[str, Any]:
         """One line of the table."""
         return {
-            "recogniser": self.name,
+            "recognizer": self.name,
             "WER %": self.rates.wer,
             "CER %": self.rates.cer,
             "words": self.rates.words,
@@ -47,7 +47,7 @@ class RecognitionResult:
 
 
 def zipper_recognizer(zipper: Transcribes) -> Recognizer:
-    """Zipper as a recogniser of samples at 16 kHz; it raises what `transcribe` raises."""
+    """Zipper as a recognizer of samples at 16 kHz; it raises what `transcribe` raises."""
     return lambda samples: str(zipper.transcribe((samples, SPEECH_RATE)).text)
 
 
@@ -70,5 +70,5 @@ def evaluate_recognizer(name: str, recognizer: Recognizer, recordings: Sequence[
 def evaluate_recognizers(
     recognizers: Mapping[str, Recognizer], recordings: Sequence[Recording]
 ) -> list[RecognitionResult]:
-    """The same recordings through each recogniser in turn."""
+    """The same recordings through each recognizer in turn."""
     return [evaluate_recognizer(name, recognizer, recordings) for name, recognizer in recognizers.items()]

@@ -66,7 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
     detection = _command(commands, "detection", run_detection, "MANIFEST", "speech told from noise, beside the signal")
     detection.add_argument("--noise", type=Path, metavar="MANIFEST", help="recordings without speech")
     _command(commands, "doubt", run_doubt, "MANIFEST", "how sure the model is of English and of other languages")
-    spoken = f"what judges understand of synthesised sentences: a file, or {', '.join(SETS)}"
+    spoken = f"what judges understand of synthesized sentences: a file, or {', '.join(SETS)}"
     tts = _command(commands, "tts", run_tts, "SENTENCES", spoken)
     tts.add_argument("--peer", default=None, help="'hibari', or a folder with one recording a sentence, by name")
     oracle = _command(commands, "oracle", run_oracle, "MANIFEST", "the same of recordings spoken from their tokens")
@@ -151,7 +151,7 @@ def run_tts(args: argparse.Namespace) -> Report:
 
 
 def run_oracle(args: argparse.Namespace) -> Report:
-    """Recordings resynthesised from their own tokens, beside the recordings themselves."""
+    """Recordings resynthesized from their own tokens, beside the recordings themselves."""
     recordings = as_recorded(read_recordings(args.input, args.limit))
     return _judge_all([_from_tokens(recordings, load_zipper(args), args, "oracle"), recordings], args)
 

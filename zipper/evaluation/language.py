@@ -88,7 +88,7 @@ def _batches(model: ZipperModel, tokenizer: TextTokens, lines: Sequence[str]) ->
     sequences: list[tuple[int, ...]] = []
     for line in lines:
         ids = [config.begin_id, *tokenizer.encode(line), config.end_id]
-        # Neighbours share one token, which is predicted in one and given in the next.
+        # Neighbors share one token, which is predicted in one and given in the next.
         sequences += [tuple(ids[i : i + MAX_TOKENS + 1]) for i in range(0, len(ids) - 1, MAX_TOKENS)]
     sequences.sort(key=len, reverse=True)
     while sequences:

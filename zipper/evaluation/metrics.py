@@ -1,4 +1,4 @@
-"""Word and character error rates under Whisper's English normaliser, and the errors of word times."""
+"""Word and character error rates under Whisper's English normalizer, and the errors of word times."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ CLOSE_SECONDS = 0.08  # s, the project's bound on the median error of word times
 
 @dataclass(frozen=True)
 class Pair:
-    """One utterance: what was said, what was recognised (both normalised), and its word error rate in %."""
+    """One utterance: what was said, what was recognized (both normalized), and its word error rate in %."""
 
     id: str
     reference: str
@@ -56,7 +56,7 @@ class TimeErrors:
 
 
 def normalizer() -> Callable[[str], str]:
-    """Whisper's English normaliser: lower case, no punctuation, one spelling, numbers in digits.
+    """Whisper's English normalizer: lower case, no punctuation, one spelling, numbers in digits.
 
     Of several full stops in a row it leaves one behind as a word, so they go first.
     """
@@ -92,9 +92,9 @@ def error_rates(
 
 
 def match_words(true: Sequence[WordTime], found: Sequence[WordTime]) -> list[tuple[WordTime, WordTime]]:
-    """Pairs (true, found) of the words that were recognised correctly, in order."""
+    """Pairs (true, found) of the words that were recognized correctly, in order."""
     normal = normalizer()
-    # A word that the normaliser drops ("um") still needs its place; none is equal to a real word.
+    # A word that the normalizer drops ("um") still needs its place; none is equal to a real word.
     said = [normal(w.word).replace(" ", "_") or "<dropped>" for w in true]
     heard = [normal(w.word).replace(" ", "_") or "<dropped>" for w in found]
     if not said or not heard:
@@ -111,7 +111,7 @@ def match_words(true: Sequence[WordTime], found: Sequence[WordTime]) -> list[tup
 def time_errors(pairs: Sequence[tuple[WordTime, WordTime]]) -> TimeErrors:
     """Errors of pairs (true, found); DataError without any."""
     if not pairs:
-        raise DataError("No word was recognised right, so there are no times to judge: give more recordings.")
+        raise DataError("No word was recognized right, so there are no times to judge: give more recordings.")
     signed = 1000 * np.array([(f.start - t.start, f.end - t.end) for t, f in pairs])  # (words, 2) ms
     absolute = np.abs(signed)
     bias = np.median(signed, axis=0)

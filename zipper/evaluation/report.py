@@ -25,7 +25,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def worst(title: str, pairs: Sequence[Pair]) -> str:
-    """The worst utterances, what was said above what was recognised."""
+    """The worst utterances, what was said above what was recognized."""
     lines = [f"{p.wer:6.1f} %  {p.id}\n          said  {p.reference}\n          heard {p.hypothesis}" for p in pairs]
     return "\n".join([f"Worst of {title}:", *(lines or ["          none, every word was right"])])
 

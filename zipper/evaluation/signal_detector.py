@@ -107,7 +107,7 @@ def _periods(
     first, last = (int(SPEECH_RATE / frequency) for frequency in reversed(PITCH_RANGE))
     correlation = np.fft.irfft(power)
     own = np.fft.irfft(np.square(np.abs(np.fft.rfft(window, 2 * TRANSFORM))))  # what the window alone takes away
-    normalised = correlation[:, first:last] / (own[first:last] / own[0]) / (correlation[:, :1] + 1e-12)
+    normalized = correlation[:, first:last] / (own[first:last] / own[0]) / (correlation[:, :1] + 1e-12)
     energy = power.sum(axis=1) / TRANSFORM / np.square(window).sum()
     level = 10 * np.log10(energy + 1e-12)
-    return level, normalised.max(axis=1), np.log2(SPEECH_RATE / (normalised.argmax(axis=1) + first))
+    return level, normalized.max(axis=1), np.log2(SPEECH_RATE / (normalized.argmax(axis=1) + first))

@@ -1,4 +1,4 @@
-"""Synthesis: what recognisers understand, and how natural it sounds; the first sample, no picking."""
+"""Synthesis: what recognizers understand, and how natural it sounds; the first sample, no picking."""
 
 import re
 import time

@@ -14,13 +14,14 @@ from zipper.inference.sampling import SamplingOptions, constrain
 from zipper.inference.session import Prediction, Session
 from zipper.model.config import Modality
 
-PREFERRED_FROM = 4  # times as many candidates as are kept are looked at where lines are preferred
-Preference = Callable[[Sequence[int]], float]  # what a line gains in log-probability by its last token
+RESCORED_FROM = 4  # candidates that are rescored by a score function, for each that is kept
+# Added to the log-probability of a hypothesis for its last token
+ScoreFunction = Callable[[Sequence[int]], float]
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """A line of tokens: its summed log-probability and, per token, probability and attention (Z, H, S)."""
+    """Tokens, their summed log-probability and, per token, probability and attention (Z, H, S)."""
 
     ids: tuple[int, ...] = ()
     score: float = 0.0
@@ -29,7 +30,7 @@ class Hypothesis:
 
     @property
     def mean(self) -> float:
-        """Log-probability per token: a plain sum would favour short lines."""
+        """Log-probability per token: a plain sum would favor short hypotheses."""
         return self.score / max(1, len(self.ids))
 
 
@@ -47,81 +48,88 @@ def beam_search(
     prediction: Prediction,
     options: SamplingOptions,
     stop: Callable[[], bool],
-    prefer: Preference | None = None,
+    score_function: ScoreFunction | None = None,
 ) -> Iterator[tuple[Hypothesis, int]]:
-    """A line and how many of its first tokens are settled, after each step that settles more of them.
+    """The best live hypothesis and how many of its first tokens are settled, after each step that settles some.
 
-    Settled are tokens that all lines share. The last line is the best by log-probability per token, all settled;
-    where a limit or `stop` cut the search, one that had not ended may be the best, and has no end token.
-    `prediction` is what the session predicts for the first token; the session itself reads nothing. `prefer` brings
-    in what is known about lines from elsewhere.
+    Settled are tokens that all hypotheses share. The last one that is yielded is the best by log-probability per token,
+    all settled; where a limit or `stop` cut the search it may lack the end token. `prediction` is what the session
+    predicts for the first token; the session itself reads nothing. `score_function` adds knowledge from outside the
+    model, such as a lexicon.
     """
     tower = session.model.config.tower(modality)
     live, finished = [_Beam(Hypothesis(), 0)], list[Hypothesis]()
-    branch: Session | None = None
+    forked: Session | None = None
     settled = 0
     for count in range(1, options.max_tokens + 1):
-        candidates = _extend(live, prediction, options, (tower.begin_id, tower.end_id), prefer)
+        candidates = _extend(live, prediction, options, (tower.begin_id, tower.end_id), score_function)
         ended = [c.hypothesis for c in candidates[: options.beams] if c.hypothesis.ids[-1] == tower.end_id]
         finished.extend(ended)
         live = [c for c in candidates if c.hypothesis.ids[-1] != tower.end_id][: options.beams]
         if not live or len(finished) >= options.beams:
             break
         if count == options.max_tokens or stop():
-            finished.extend(beam.hypothesis for beam in live)  # to be cut short is no reason to lose to a short line
+            # A hypothesis that was cut must not lose to one that merely ended early
+            finished.extend(beam.hypothesis for beam in live)
             break
         common = _common([*finished, *(beam.hypothesis for beam in live)])
         if common > settled:
             settled = common
             yield live[0].hypothesis, settled
         rows = torch.tensor([beam.row for beam in live], device=prediction.logits.device)
-        branch = (session if branch is None else branch).branch(modality, rows)
-        prediction = branch.feed(modality, torch.tensor([[beam.hypothesis.ids[-1]] for beam in live]))
+        forked = (session if forked is None else forked).fork(modality, rows)
+        prediction = forked.feed(modality, torch.tensor([[beam.hypothesis.ids[-1]] for beam in live]))
         live = [_Beam(beam.hypothesis, row) for row, beam in enumerate(live)]
-    best = max(finished, key=lambda line: line.mean)
+    best = max(finished, key=lambda hypothesis: hypothesis.mean)
     yield best, len(best.ids)
 
 
-def _common(lines: Sequence[Hypothesis]) -> int:
-    """How many first tokens all lines share."""
-    columns = zip(*(line.ids for line in lines), strict=False)
+def _common(hypotheses: Sequence[Hypothesis]) -> int:
+    """How many first tokens all hypotheses share."""
+    columns = zip(*(hypothesis.ids for hypothesis in hypotheses), strict=False)
     return sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
 
 
 def _extend(
-    live: list[_Beam], prediction: Prediction, options: SamplingOptions, ids: tuple[int, int], prefer: Preference | None
+    live: list[_Beam],
+    prediction: Prediction,
+    options: SamplingOptions,
+    ids: tuple[int, int],
+    score_function: ScoreFunction | None,
 ) -> list[_Beam]:
-    """The best next lines, best first; enough that `beams` of them do not end."""
+    """The best next hypotheses, best first; enough that `beams` of them do not end."""
     logits = prediction.logits.cpu()
     probabilities = logits.softmax(dim=-1)
     totals = []
     for beam in live:
-        place = None if prediction.place is None else float(prediction.place[beam.row])
-        allowed = constrain(logits[beam.row], beam.hypothesis.ids, options, *ids, place)
+        source_time = None if prediction.source_time is None else float(prediction.source_time[beam.row])
+        allowed = constrain(logits[beam.row], beam.hypothesis.ids, options, *ids, source_time)
         totals.append(beam.hypothesis.score + allowed.log_softmax(dim=-1))
     scores = torch.stack(totals)  # (live, V)
     extended = []
-    for score, place in _best(scores, live, 2 * options.beams, prefer):
-        beam, token = live[place // scores.shape[1]], place % scores.shape[1]
+    for score, index in _best(scores, live, 2 * options.beams, score_function):
+        beam, token = live[index // scores.shape[1]], index % scores.shape[1]
         rows = prediction.attention
-        line = beam.hypothesis
+        hypothesis = beam.hypothesis
         longer = Hypothesis(
-            (*line.ids, token),
+            (*hypothesis.ids, token),
             score,
-            (*line.probabilities, float(probabilities[beam.row, token])),
-            (*line.attention, None if rows is None else rows[:, beam.row]),
+            (*hypothesis.probabilities, float(probabilities[beam.row, token])),
+            (*hypothesis.attention, None if rows is None else rows[:, beam.row]),
         )
         extended.append(_Beam(longer, beam.row))
     return extended
 
 
-def _best(scores: Tensor, live: Sequence[_Beam], count: int, prefer: Preference | None) -> list[tuple[float, int]]:
-    """The best (score, place in the flat scores), best first; what `prefer` lowers makes room for others."""
-    wanted = count if prefer is None else PREFERRED_FROM * count
+def _best(
+    scores: Tensor, live: Sequence[_Beam], count: int, score_function: ScoreFunction | None
+) -> list[tuple[float, int]]:
+    """The best (score, index into the flat scores), best first, after `score_function`."""
+    wanted = count if score_function is None else RESCORED_FROM * count
     best = scores.flatten().topk(min(wanted, scores.numel()))
     found = [(s, p) for s, p in zip(best.values.tolist(), best.indices.tolist(), strict=True) if s > -math.inf]
-    if prefer is None:
+    if score_function is None:
         return found
     size = scores.shape[1]
-    judged = [(s + prefer((*live[p // size].hypothesis.ids, p % size)), p) for s, p in found]
-    return sorted(judged, key=lambda pair: -pair[0])[:count]
+    rescored = [(s + score_function((*live[p // size].hypothesis.ids, p % size)), p) for s, p in found]
+    return sorted(rescored, key=lambda pair: -pair[0])[:count]

@@ -16,7 +16,7 @@ from zipper.audio.io import Samples
 from zipper.errors import WeightsError
 from zipper.model.checkpoint import CONFIG_FILE, load, read_json
 from zipper.model.zipper import ZipperModel
-from zipper.text.lexicon import KnownWords
+from zipper.text.lexicon import Lexicon
 
 MODEL_FOLDER, SPEECH_TOKENIZER_FOLDER, DETOKENIZER_FOLDER = "zipper", "speech_tokenizer", "detokenizer"
 HEADS_FILE = "alignment.json"
@@ -79,7 +79,7 @@ class Components:
     text_tokenizer: TextTokens
     detokenizer: Detokens
     heads: tuple[AlignmentHead, ...] = ()
-    words: KnownWords | None = None
+    words: Lexicon | None = None
 
     def __post_init__(self) -> None:
         config = self.model.config
@@ -128,7 +128,7 @@ def load_components(folder: str | os.PathLike[str]) -> Components:
         TextTokenizer.from_pretrained(root / MODEL_FOLDER),
         Detokenizer.from_pretrained(root / DETOKENIZER_FOLDER),
         tuple(load_heads(heads)) if heads.exists() else (),
-        KnownWords.from_pretrained(root / MODEL_FOLDER),
+        Lexicon.from_pretrained(root / MODEL_FOLDER),
     )
 
 

@@ -8,11 +8,11 @@ import numpy.typing as npt
 
 from zipper.alignment.heads import AlignmentHead, Direction
 from zipper.audio.io import Samples
-from zipper.inference.beam_search import Preference
+from zipper.inference.beam_search import ScoreFunction
 from zipper.inference.components import Detokens, SpeechTokens, TextTokens
 from zipper.inference.deadline import Clock
 from zipper.inference.generate import Step, generate
-from zipper.inference.passages import Given, alignment_heads, gates_into, make_passage, readable
+from zipper.inference.passages import PassageInput, alignment_heads, gates_into, make_passage, readable
 from zipper.inference.sampling import SamplingOptions
 from zipper.model.config import Modality
 from zipper.model.cross_attention import GateScale, resolve_gate_scale
@@ -37,7 +37,7 @@ class Engine:
     def _gates(self, gate_scale: Gates, modality: Modality) -> Gates:
         """None where the gates into the tower that writes are as trained, however that is said.
 
-        Only then is a passage held to its end: with other gates, the place that is looked at means little.
+        Only then must a passage reach the end of its source: with other gates the tracked source time means little.
         """
         scale = resolve_gate_scale(gate_scale, self.model.config.zip_points)
         trained = all(factor == 1 for pair in scale.into(modality) for factor in pair)
@@ -58,16 +58,18 @@ class Engine:
         options: SamplingOptions,
         clock: Clock,
         gate_scale: Gates = None,
-        prefer: Preference | None = None,
+        score_function: ScoreFunction | None = None,
     ) -> Iterator[Step]:
         """Tokens of one passage; LimitError as soon as one comes later than the clock allows."""
         options = replace(options, deadline_seconds=clock.passage_seconds())
-        for step in generate(self.model, prompt, [modality], options, gate_scale=gate_scale, prefer=prefer):
+        for step in generate(
+            self.model, prompt, [modality], options, gate_scale=gate_scale, score_function=score_function
+        ):
             if step.stop_reason == "deadline":
                 raise clock.late()
             yield step
 
-    def _passage(self, given: Given, steps: Sequence[Step], direction: Direction, gate_scale: Gates) -> Passage:
+    def _passage(self, given: PassageInput, steps: Sequence[Step], direction: Direction, gate_scale: Gates) -> Passage:
         generated: Modality = "text" if direction == "text_from_speech" else "speech"
         heads = alignment_heads(self.heads, direction, self.model)
         return make_passage(given, steps, direction, heads, gates_into(self.model, generated, gate_scale))

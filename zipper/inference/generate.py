@@ -6,7 +6,7 @@ Shapes: Z zip points, H zip heads, T tokens of a generated segment, S tokens of 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from zipper.errors import OptionError
-from zipper.inference.beam_search import Hypothesis, Preference, beam_search
+from zipper.inference.beam_search import Hypothesis, ScoreFunction, beam_search
 from zipper.inference.sampling import SamplingOptions, choose, constrain
 from zipper.inference.session import Prediction, Session
 from zipper.model.config import MODALITIES, Modality
@@ -22,9 +22,9 @@ from zipper.model.cross_attention import GateScale, resolve_gate_scale
 from zipper.model.streams import Segment
 from zipper.model.zipper import ZipperModel
 
-StopReason = Literal["end", "limit", "deadline", "cancelled"]
+StopReason = Literal["end", "limit", "deadline"]
 
-__all__ = ["Generated", "SamplingOptions", "Step", "StopReason", "collect", "generate"]
+__all__ = ["SamplingOptions", "Step", "StopReason", "generate"]
 
 
 @dataclass(frozen=True)
@@ -48,20 +48,6 @@ class Step:
         return self.stop_reason is not None
 
 
-@dataclass(frozen=True)
-class Generated:
-    """Whole generated segments; every field has one entry per segment.
-
-    Segments hold the generated tokens alone: no begin token, an end token where the model gave one.
-    attention (Z, H, T, S) float32, one row per generated token, or None.
-    """
-
-    segments: tuple[Segment, ...]
-    probabilities: tuple[tuple[float, ...], ...]
-    attention: tuple[Tensor | None, ...]
-    stop_reasons: tuple[StopReason, ...]
-
-
 def generate(
     model: ZipperModel,
     prompt: Sequence[Segment],
@@ -69,15 +55,13 @@ def generate(
     options: Mapping[Modality, SamplingOptions] | SamplingOptions,
     *,
     gate_scale: GateScale | float | None = None,
-    cancelled: Callable[[], bool] | None = None,
-    prefer: Preference | None = None,
+    score_function: ScoreFunction | None = None,
 ) -> Iterator[Step]:
     """Tokens of each output segment in turn, as they come.
 
     A prompt and outputs of one modality run its tower alone. A last prompt segment without an end token
     is continued if the first output has its modality; otherwise each output starts with a begin token.
-    After a deadline nothing more is generated; when `cancelled` returns True the steps just cease.
-    `prefer` says what a line of a beam search gains by its last token, beside the model.
+    After a deadline nothing more is generated. `score_function` is added to the log-probabilities of a beam search.
     Raises OptionError at once for a request that makes no sense.
     """
     chosen = {m: options if isinstance(options, SamplingOptions) else options.get(m) for m in MODALITIES}
@@ -89,7 +73,7 @@ def generate(
     _check_prompt(model, prompt)
     scale = resolve_gate_scale(gate_scale, model.config.zip_points)
     plan = [(modality, chosen[modality] or SamplingOptions()) for modality in outputs]
-    return _generate(model, prompt, plan, scale, cancelled or (lambda: False), prefer)
+    return _generate(model, prompt, plan, scale, score_function)
 
 
 def _check_prompt(model: ZipperModel, prompt: Sequence[Segment]) -> None:
@@ -107,16 +91,13 @@ def _generate(
     prompt: Sequence[Segment],
     plan: Sequence[tuple[Modality, SamplingOptions]],
     scale: GateScale,
-    cancelled: Callable[[], bool],
-    prefer: Preference | None,
+    score_function: ScoreFunction | None,
 ) -> Iterator[Step]:
     """Read the prompt, then decode one output after the other."""
     started = time.monotonic()
     session = Session(model, {s.modality for s in prompt} | {m for m, _ in plan}, scale)
     prediction: Prediction | None = None
     for segment in prompt:
-        if cancelled():
-            return
         prediction = session.feed(segment.modality, segment.ids)
     for number, (modality, options) in enumerate(plan):
         tower = model.config.tower(modality)
@@ -125,9 +106,9 @@ def _generate(
             prediction = session.feed(modality, (tower.begin_id,))
         ids, reason = [], None
         if options.beams > 1:
-            steps = _beams(session, modality, prediction, options, started, cancelled, prefer)
+            steps = _beams(session, modality, prediction, options, started, score_function)
         else:
-            steps = _samples(session, modality, prediction, options, started, cancelled)
+            steps = _samples(session, modality, prediction, options, started)
         for step in steps:
             ids.append(step.id)
             reason = step.stop_reason
@@ -142,21 +123,16 @@ def _generate(
 
 
 def _samples(
-    session: Session,
-    modality: Modality,
-    prediction: Prediction,
-    options: SamplingOptions,
-    started: float,
-    cancelled: Callable[[], bool],
+    session: Session, modality: Modality, prediction: Prediction, options: SamplingOptions, started: float
 ) -> Iterator[Step]:
     """Greedy or sampled tokens of one segment. The last one has not been read by the session."""
     tower = session.model.config.tower(modality)
     random = torch.Generator().manual_seed(options.seed)
     history: list[int] = []
-    while not cancelled():
+    while True:
         logits = prediction.logits[0].cpu()
-        place = None if prediction.place is None else float(prediction.place[0])
-        allowed = constrain(logits, history, options, tower.begin_id, tower.end_id, place)
+        source_time = None if prediction.source_time is None else float(prediction.source_time[0])
+        allowed = constrain(logits, history, options, tower.begin_id, tower.end_id, source_time)
         token = choose(allowed, options, random)
         history.append(token)
         reason = _stop_reason(token == tower.end_id, len(history), options, started)
@@ -174,32 +150,31 @@ def _beams(
     prediction: Prediction,
     options: SamplingOptions,
     started: float,
-    cancelled: Callable[[], bool],
-    prefer: Preference | None,
+    score_function: ScoreFunction | None,
 ) -> Iterator[Step]:
-    """Tokens of the best line of a beam search, as they settle. The session has read none of them."""
+    """Tokens of the best hypothesis of a beam search, as they settle. The session has read none of them."""
 
     def late() -> bool:
         return options.deadline_seconds is not None and time.monotonic() - started >= options.deadline_seconds
 
     given = 0
-    lines = beam_search(session, modality, prediction, options, lambda: cancelled() or late(), prefer)
-    for line, settled in lines:
-        if cancelled():
-            return
+    hypotheses = beam_search(session, modality, prediction, options, late, score_function)
+    for hypothesis, settled in hypotheses:
         # The last token waits for the end of the search, which alone knows the reason to stop.
-        yield from _steps(modality, line, given, settled - 1)
+        yield from _steps(modality, hypothesis, given, settled - 1)
         given = max(given, settled - 1)
-    ended = line.ids[-1] == session.model.config.tower(modality).end_id
-    last = next(_steps(modality, line, given, given + 1))
-    yield replace(last, stop_reason=_stop_reason(ended, len(line.ids), options, started))
+    ended = hypothesis.ids[-1] == session.model.config.tower(modality).end_id
+    last = next(_steps(modality, hypothesis, given, given + 1))
+    yield replace(last, stop_reason=_stop_reason(ended, len(hypothesis.ids), options, started))
 
 
-def _steps(modality: Modality, line: Hypothesis, start: int, stop: int) -> Iterator[Step]:
-    """Tokens start .. stop - 1 of a line."""
-    for place in range(start, stop):
-        rows = line.attention[place]
-        yield Step(modality, line.ids[place], line.probabilities[place], None if rows is None else rows.cpu())
+def _steps(modality: Modality, hypothesis: Hypothesis, start: int, stop: int) -> Iterator[Step]:
+    """Tokens start .. stop - 1 of a hypothesis."""
+    for index in range(start, stop):
+        rows = hypothesis.attention[index]
+        yield Step(
+            modality, hypothesis.ids[index], hypothesis.probabilities[index], None if rows is None else rows.cpu()
+        )
 
 
 def _stop_reason(ended: bool, count: int, options: SamplingOptions, started: float) -> StopReason | None:
@@ -211,24 +186,3 @@ def _stop_reason(ended: bool, count: int, options: SamplingOptions, started: flo
     if options.deadline_seconds is not None and time.monotonic() - started >= options.deadline_seconds:
         return "deadline"
     return None
-
-
-def collect(steps: Iterable[Step]) -> Generated:
-    """Run a generation to its end. A segment that broke off without a reason was cancelled."""
-    groups: list[list[Step]] = []
-    for step in steps:
-        if not groups or groups[-1][-1].finished:
-            groups.append([])
-        groups[-1].append(step)
-    return Generated(
-        tuple(Segment(group[0].modality, tuple(step.id for step in group)) for group in groups),
-        tuple(tuple(step.probability for step in group) for group in groups),
-        tuple(_attention(group) for group in groups),
-        tuple(group[-1].stop_reason or "cancelled" for group in groups),
-    )
-
-
-def _attention(group: Sequence[Step]) -> Tensor | None:
-    """Attention rows of one segment, (Z, H, T, S)."""
-    rows = [step.attention for step in group if step.attention is not None]
-    return torch.stack(rows, dim=2) if rows else None

@@ -24,7 +24,7 @@ TOKEN_SECONDS = 1 / TOKEN_RATE
 
 
 @dataclass(frozen=True)
-class Given:
+class PassageInput:
     """Everything about a passage but the attention: pieces and ids without begin and end, in order.
 
     voiced: which of the codes hold speech. probabilities of the text tokens, None where the text was given.
@@ -45,7 +45,7 @@ class Given:
 
 
 def make_passage(
-    given: Given,
+    given: PassageInput,
     steps: Sequence[Step],
     direction: Direction,
     heads: Sequence[AlignmentHead],
@@ -104,7 +104,7 @@ def readable(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
-def _words(given: Given, times: Sequence[tuple[str, float, float]]) -> tuple[Word, ...]:
+def _words(given: PassageInput, times: Sequence[tuple[str, float, float]]) -> tuple[Word, ...]:
     confidences: list[float | None] = [None] * len(times)
     if given.probabilities is not None:
         logs = [math.log(max(p, 1e-12)) for p in given.probabilities]

@@ -9,20 +9,20 @@ from zipper.inference.components import TextTokens
 from zipper.inference.sampling import SamplingOptions
 from zipper.model.config import TowerConfig
 from zipper.rates import TOKEN_RATE
-from zipper.text.lexicon import KnownWords, WordCost
+from zipper.text.lexicon import Lexicon, LexiconPenalty
 
 BEAMS = 8  # of recognition: a seventh fewer word errors than greedy decoding; 8 read a little better than 4, as fast
-UNKNOWN_WORD_COST = 3.0  # nats that a beam loses by a word of no dictionary: names are rare, misspellings are not
-# A recogniser that loops repeats a few words; no English sentence says the same eight pieces five times.
+UNKNOWN_WORD_PENALTY = 3.0  # nats that a beam loses by a word of no dictionary: names are rare, misspellings are not
+# A recognizer that loops repeats a few words; no English sentence says the same eight pieces five times.
 TEXT_LOOP = 8  # text tokens, longest cycle that is looked for
 TEXT_REPEATS = 4
 
 # A passage does not end while more than this of its source has not been looked at.
-HEARD_MARGIN = 1.2  # s before the last sound; beyond it may be breath, noise or the tail of a word
-END_SURE = 0.8  # probability of the end that lifts this: what is left is noise, and words would be made up
+END_MARGIN = 1.2  # s before the last sound; beyond it may be breath, noise or the tail of a word
+END_OVERRIDE = 0.8  # probability of the end that lifts this: what is left is noise, and words would be made up
 # Of 50 held-out recordings 1 has a longer stretch of speech that belongs to no word; of those that lose 1.5 s, 9 in 10.
 UNHEARD_SECONDS = 0.9  # s of it from which words may be missing
-SPOKEN_MARGIN = 0.5  # s on the clock of text tokens, 0.2 s each: the last piece is most often a full stop
+SPEECH_END_MARGIN = 0.5  # s on the clock of text tokens, 0.2 s each: the last piece is most often a full stop
 
 SPEECH_TEMPERATURE = 0.4  # by the word errors of held-out sentences: 11.5 % at 0.7, 8.8 % at 0.5 and at 0.3
 SPEECH_TOP_P = 0.9
@@ -42,16 +42,16 @@ def recognition(seconds: float, beams: int, voiced_until: float = 0.0) -> Sampli
         max_repeats=TEXT_REPEATS,
         max_tokens=math.ceil(seconds * limits.MAX_TEXT_TOKENS_PER_SECOND) + limits.EXTRA_TEXT_TOKENS,
         beams=beams,
-        end_after=max(0.0, voiced_until - HEARD_MARGIN),
-        end_sure=END_SURE,
+        min_source_seconds=max(0.0, voiced_until - END_MARGIN),
+        end_override=END_OVERRIDE,
     )
 
 
-def known_words(words: KnownWords, tokenizer: TextTokens, text: TowerConfig) -> WordCost:
-    """What a line of recognised text loses by words that do not exist."""
+def lexicon_penalty(words: Lexicon, tokenizer: TextTokens, text: TowerConfig) -> LexiconPenalty:
+    """What a line of recognized text loses by words that do not exist."""
     specials = (text.begin_id, text.end_id)
     pieces = ["" if i in specials else tokenizer.piece(i) for i in range(tokenizer.vocab_size)]
-    return WordCost(words, pieces, text.end_id, UNKNOWN_WORD_COST)
+    return LexiconPenalty(words, pieces, text.end_id, UNKNOWN_WORD_PENALTY)
 
 
 def synthesis(text: str, seed: int, temperature: float, text_seconds: float = 0.0) -> SamplingOptions:
@@ -65,7 +65,7 @@ def synthesis(text: str, seed: int, temperature: float, text_seconds: float = 0.
         max_tokens=math.ceil(most * TOKEN_RATE),
         min_tokens=math.ceil(len(text) * MIN_SPEECH_SECONDS_PER_CHARACTER * TOKEN_RATE),
         seed=seed,
-        end_after=max(0.0, text_seconds - SPOKEN_MARGIN),
+        min_source_seconds=max(0.0, text_seconds - SPEECH_END_MARGIN),
     )
 
 

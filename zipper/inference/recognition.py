@@ -7,11 +7,11 @@ from zipper.audio.io import Samples
 from zipper.audio.speech_windows import Window
 from zipper.errors import NoSpeechError
 from zipper.inference import presets
-from zipper.inference.beam_search import Preference
+from zipper.inference.beam_search import ScoreFunction
 from zipper.inference.deadline import Clock
 from zipper.inference.engine import HALF_CHARACTER, Engine, Gates, ended, without_end
 from zipper.inference.generate import Step
-from zipper.inference.passages import Given
+from zipper.inference.passages import PassageInput
 from zipper.rates import SPEECH_RATE, TOKEN_SAMPLES
 from zipper.results import Passage, Transcript, TranscriptPart
 
@@ -19,9 +19,9 @@ from zipper.results import Passage, Transcript, TranscriptPart
 class Recognition(Engine):
     """How a Zipper reads recordings."""
 
-    _prefer: Preference | None
+    _word_penalty: ScoreFunction | None
 
-    def _recognise(
+    def _recognize(
         self, samples: Samples, spoken: Sequence[Window], beams: int, gate_scale: Gates, clock: Clock
     ) -> Generator[TranscriptPart, None, None]:
         """Window after window; a part for each token."""
@@ -31,12 +31,14 @@ class Recognition(Engine):
             clock.check()
             heard = samples[window.start : window.stop]
             codes = [int(code) for code in self.speech_tokenizer.encode(heard)]
-            until = window.speech_end if gate_scale is None else 0.0  # unzipped, there is no place to follow
+            until = (
+                window.speech_end if gate_scale is None else 0.0
+            )  # with other gates the source time is not tracked well
             options = presets.recognition(len(heard) / SPEECH_RATE, beams, until)
             prompt = [self._segment("speech", codes)]
             before = Transcript(tuple(passages), seconds)
             steps: list[Step] = []
-            for step in self._steps(prompt, "text", options, clock, gate_scale, self._prefer):
+            for step in self._steps(prompt, "text", options, clock, gate_scale, self._word_penalty):
                 steps.append(step)
                 text = f"{before.text} {self._text(steps)}".strip().rstrip(HALF_CHARACTER)
                 yield TranscriptPart(text, before.words, window.start / SPEECH_RATE, seconds)
@@ -60,5 +62,5 @@ class Recognition(Engine):
         spoken = window.speech_tokens(TOKEN_SAMPLES)
         loud = spoken & voiced_tokens(heard, TOKEN_SAMPLES)
         voiced = loud if loud.any() else spoken
-        given = Given(self._text(steps), pieces, codes, voiced, start, end, probabilities)
+        given = PassageInput(self._text(steps), pieces, codes, voiced, start, end, probabilities)
         return self._passage(given, kept, "text_from_speech", gate_scale)

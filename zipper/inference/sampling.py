@@ -19,35 +19,29 @@ LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 1e-4, 1e6
 class SamplingOptions:
     """How to decode one modality.
 
-    temperature: 0 takes the likeliest token. top_k: 0 keeps all. top_p: 1 keeps all.
-    repetition_window: tokens back, within which each token's probability is divided by
-    repetition_penalty (1 changes nothing) and no cycle of up to repetition_window tokens may come more
-    than max_repeats times in a row (0 allows any). max_tokens and min_tokens count the end token.
+    temperature: 0 takes the likeliest token. top_p: 1 keeps all. No cycle of up to repetition_window tokens may come
+    more than max_repeats times in a row (0 allows any). max_tokens and min_tokens count the end token.
     beams: above 1 searches instead of sampling. deadline_seconds: from the start of the generation.
-    end_after: seconds of the source that the tracked place must have reached before the segment may end, unless
-    the end is at least as probable as end_sure; by default nothing is probable enough.
+    min_source_seconds: the source time, as tracked, that must be reached before the segment may end, unless the end is
+    at least as probable as end_override; by default nothing is probable enough.
     """
 
     temperature: float = 0.0
-    top_k: int = 0
     top_p: float = 1.0
     repetition_window: int = 0
-    repetition_penalty: float = 1.0
     max_repeats: int = 0
     max_tokens: int = 1000
     min_tokens: int = 0
     beams: int = 1
     seed: int = 0
     deadline_seconds: float | None = None
-    end_after: float = 0.0
-    end_sure: float = math.inf
+    min_source_seconds: float = 0.0
+    end_override: float = math.inf
 
     def __post_init__(self) -> None:
         _require(0 <= self.temperature < math.inf, "temperature must be 0 or more")
-        _require(self.top_k >= 0, "top_k must be 0 or more")
         _require(0 < self.top_p <= 1, "top_p must lie above 0 and be at most 1")
         _require(self.repetition_window >= 0, "repetition_window must be 0 or more")
-        _require(1 <= self.repetition_penalty < math.inf, "repetition_penalty must be 1 or more")
         _require(self.max_repeats >= 0, "max_repeats must be 0 or more")
         _require(self.max_tokens >= 1, "max_tokens must be at least 1")
         _require(0 <= self.min_tokens <= self.max_tokens, "min_tokens must lie between 0 and max_tokens")
@@ -55,8 +49,8 @@ class SamplingOptions:
         _require(self.beams == 1 or self.temperature == 0, "beam search needs temperature 0")
         _require(-(2**63) <= self.seed < 2**63, "seed must fit into 64 bits")
         _require(self.deadline_seconds is None or self.deadline_seconds > 0, "deadline_seconds must be positive")
-        _require(0 <= self.end_after < math.inf, "end_after must be 0 or more")
-        _require(self.end_sure > 0, "end_sure must lie above 0")
+        _require(0 <= self.min_source_seconds < math.inf, "min_source_seconds must be 0 or more")
+        _require(self.end_override > 0, "end_override must lie above 0")
 
 
 def _require(condition: bool, message: str) -> None:
@@ -70,24 +64,21 @@ def constrain(
     options: SamplingOptions,
     begin_id: int,
     end_id: int,
-    place: float | None = None,
+    source_time: float | None = None,
 ) -> Tensor:
-    """Logits (V,) with what may not come now at -inf and recent tokens made less likely; a new tensor.
+    """Logits (V,) with what may not come now at -inf; a new tensor.
 
-    place: seconds of the source that the generation has reached, None where it is not tracked.
+    source_time: seconds of the source that the generation has reached, None where it is not tracked.
     """
-    too_soon = place is not None and place < options.end_after
-    sure = options.end_sure <= 1 and too_soon and float(logits.softmax(dim=-1)[end_id]) >= options.end_sure
+    too_soon = source_time is not None and source_time < options.min_source_seconds
+    sure = options.end_override <= 1 and too_soon and float(logits.softmax(dim=-1)[end_id]) >= options.end_override
     logits = logits.clone()
     logits[begin_id] = -math.inf
     if len(history) + 1 < options.min_tokens or (too_soon and not sure):
         logits[end_id] = -math.inf
-    if options.repetition_window and history:
-        recent = torch.tensor(sorted(set(history[-options.repetition_window :])))
-        logits[recent] -= math.log(options.repetition_penalty)
-        if options.max_repeats:
-            banned = looping_tokens(history, options.repetition_window, options.max_repeats)
-            logits[list(banned - {end_id})] = -math.inf
+    if options.repetition_window and options.max_repeats:
+        banned = looping_tokens(history, options.repetition_window, options.max_repeats)
+        logits[list(banned - {end_id})] = -math.inf
     return logits
 
 
@@ -110,9 +101,6 @@ def choose(logits: Tensor, options: SamplingOptions, random: torch.Generator) ->
         return int(logits.argmax())
     temperature = min(max(options.temperature, LOWEST_TEMPERATURE), HIGHEST_TEMPERATURE)
     probabilities = (logits / temperature).softmax(dim=-1)
-    if options.top_k:
-        least = probabilities.topk(min(options.top_k, probabilities.numel())).values[-1]
-        probabilities = probabilities.masked_fill(probabilities < least, 0.0)
     if options.top_p < 1:
         ranked, order = probabilities.sort(descending=True, stable=True)
         before = ranked.cumsum(0) - ranked

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from zipper.model.config import MODALITIES, Modality, other
-from zipper.model.cross_attention import GateScale, Memory, Sight, resolve_gate_scale
+from zipper.model.cross_attention import CrossAttentionInputs, GateScale, Memory, resolve_gate_scale
 from zipper.model.kv_cache import TowerCache
 from zipper.model.zipper import ZipperModel
 
-# Seconds of the source by which a tracked place may move back: recognition may take back a glance ahead,
-# synthesis never says a piece twice.
+# Seconds of the source by which a tracked source time may move back: recognition may have attended too far ahead
+# for one token, synthesis never speaks a token twice.
 TRACKING_BACK: dict[Modality, float] = {"text": 0.2, "speech": 0.0}
 
 
@@ -26,17 +26,17 @@ class Prediction:
     """What follows the last token fed.
 
     logits (B, V) float32; attention (Z, B, H, S) float32 of that token, None where it sees nothing;
-    place (B, 1) seconds of the source where it was found, None without tracked positions.
+    source_time (B, 1) seconds of the source where it was found, None without tracked positions.
     """
 
     logits: Tensor
     attention: Tensor | None
-    place: Tensor | None = None
+    source_time: Tensor | None = None
 
 
 @dataclass(frozen=True)
-class _Unzipped:
-    """Tokens whose hidden states at the zip points no other tower has asked for yet.
+class _PendingStates:
+    """Hidden states at the zip points that the other tower has not read yet.
 
     states: per zip point (1, T, C); index (1, T) within the segment.
     """
@@ -60,17 +60,17 @@ class Session:
         self.fused = len(set(modalities)) > 1
         self._scale = resolve_gate_scale(gate_scale, model.config.zip_points)
         self._caches = {m: TowerCache(model.config.tower(m).depth) for m in MODALITIES}
-        self._unzipped: dict[Modality, list[_Unzipped]] = {m: [] for m in MODALITIES}
+        self._pending: dict[Modality, list[_PendingStates]] = {m: [] for m in MODALITIES}
         self._memories: dict[Modality, list[Memory]] = {m: [] for m in MODALITIES}  # by target, per point
         self._current: Modality | None = None
         self._index = 0
         self._times: dict[Modality, Tensor] = {}  # by target: seconds (1, S) of all that it sees
-        self._place: Tensor | None = None  # (B, 1) seconds: where the next token to be fed was found
+        self._source_time: Tensor | None = None  # (B, 1) seconds: where the next token to be fed was found
 
     @property
-    def place(self) -> Tensor | None:
+    def source_time(self) -> Tensor | None:
         """With tracked positions, where the next token of the segment was found; (B, 1) seconds of the source."""
-        return self._place
+        return self._source_time
 
     @torch.no_grad()
     def feed(self, modality: Modality, ids: Sequence[int] | Tensor) -> Prediction:
@@ -79,42 +79,42 @@ class Session:
         tokens = ids if isinstance(ids, Tensor) else torch.tensor([list(ids)], dtype=torch.int64)
         tokens = tokens.to(device)
         if self._tracks(modality):
-            for place in range(tokens.shape[1] - 1):  # each token's place comes from the step before
-                self._feed(modality, tokens[:, place : place + 1])
+            for index in range(tokens.shape[1] - 1):  # each token's source time comes from the step before
+                self._feed(modality, tokens[:, index : index + 1])
             tokens = tokens[:, -1:]
         return self._feed(modality, tokens)
 
     def _tracks(self, modality: Modality) -> bool:
         """Whether tokens of a modality are followed through what they see of the other."""
         source = other(modality)
-        sees = bool(self._memories[modality]) or bool(self._unzipped[source])
+        sees = bool(self._memories[modality]) or bool(self._pending[source])
         return self.fused and sees and self.model.config.zip.positions == "tracked"
 
     def _feed(self, modality: Modality, tokens: Tensor) -> Prediction:
         tower, cache = self.model.tower(modality), self._caches[modality]
-        turn = tower.rotation(cache.length, tokens.shape[1])
+        rotary = tower.rotary(cache.length, tokens.shape[1])
         h, attention = tower.embed(tokens), None
         if self.fused:
             index = self._advance(modality, tokens)
-            h, attention = self._zipped(modality, self.model.zips.input(modality, h), turn, index)
-            h = tower.run(h, self._blocks(modality), tower.config.depth, turn, cache)
+            h, attention = self._zipped(modality, self.model.zips.input(modality, h), rotary, index)
+            h = tower.run(h, self._blocks(modality), tower.config.depth, rotary, cache)
         else:
-            h = tower.run(h, 0, tower.config.depth, turn, cache)
-        return Prediction(tower.logits(h[:, -1]).float(), attention, self._place if self.fused else None)
+            h = tower.run(h, 0, tower.config.depth, rotary, cache)
+        return Prediction(tower.logits(h[:, -1]).float(), attention, self._source_time if self.fused else None)
 
-    def branch(self, modality: Modality, rows: Tensor) -> Session:
+    def fork(self, modality: Modality, rows: Tensor) -> Session:
         """A session that continues this one's rows, (B',) int64, in the segment of `modality`.
 
         It must not outlive that segment: the original session knows nothing of what it reads.
         """
-        twin = Session(self.model, MODALITIES if self.fused else (modality,), self._scale)
-        twin._caches[modality] = self._caches[modality].select(rows)
-        twin._unzipped[other(modality)] = self._unzipped[other(modality)]
-        twin._memories[modality] = self._memories[modality]
-        twin._current, twin._index = self._current, self._index
-        twin._times = self._times
-        twin._place = None if self._place is None else self._place[rows]
-        return twin
+        fork = Session(self.model, MODALITIES if self.fused else (modality,), self._scale)
+        fork._caches[modality] = self._caches[modality].select(rows)
+        fork._pending[other(modality)] = self._pending[other(modality)]
+        fork._memories[modality] = self._memories[modality]
+        fork._current, fork._index = self._current, self._index
+        fork._times = self._times
+        fork._source_time = None if self._source_time is None else self._source_time[rows]
+        return fork
 
     def _blocks(self, modality: Modality) -> int:
         """Blocks of a tower up to its last zip point."""
@@ -124,65 +124,65 @@ class Session:
         """Index (1, T) of the tokens in their segment, which a begin token or a change of modality starts."""
         begin = self.model.config.tower(modality).begin_id
         if modality != self._current or int(tokens[0, 0]) == begin:
-            self._current, self._index, self._place = modality, 0, None
+            self._current, self._index, self._source_time = modality, 0, None
         start, self._index = self._index, self._index + tokens.shape[1]
         return torch.arange(start, self._index, device=tokens.device).unsqueeze(0)
 
     def _zipped(
-        self, modality: Modality, h: Tensor, turn: tuple[Tensor, Tensor], index: Tensor
+        self, modality: Modality, h: Tensor, rotary: tuple[Tensor, Tensor], index: Tensor
     ) -> tuple[Tensor, Tensor | None]:
         """The blocks up to the last zip point, and the zips; hidden states and last-row attention."""
         tower, cache = self.model.tower(modality), self._caches[modality]
         step = self.model.config.interval(modality)
-        memories = self._take_memories(modality)
+        memories = self._read_memories(modality)
         tracked = bool(memories) and self.model.config.zip.positions == "tracked"
         times = self.model.seconds(modality, index)
         if tracked:
-            times = torch.zeros_like(times) if self._place is None else self._place
-        sight = Sight(None, self.model.turn(modality, times), None)
+            times = torch.zeros_like(times) if self._source_time is None else self._source_time
+        inputs = CrossAttentionInputs(None, self.model.rotary(modality, times), None)
         states: list[Tensor] = []
         rows: list[Tensor] = []
         for point in range(self.model.config.zip_points):
-            h = tower.run(h, point * step, (point + 1) * step, turn, cache)
+            h = tower.run(h, point * step, (point + 1) * step, rotary, cache)
             states.append(h)
             if memories:
                 scale = self._scale.into(modality)[point]
-                h, weights = self.model.zips.block(point, modality)(h, memories[point], sight, scale)
+                h, weights = self.model.zips.block(point, modality)(h, memories[point], inputs, scale)
                 rows.append(weights[:, :, -1])
-        self._unzipped[modality].append(_Unzipped(states, index))
+        self._pending[modality].append(_PendingStates(states, index))
         attention = torch.stack(rows) if rows else None
         if tracked and attention is not None:
-            self._place = self._move(modality, self._found(attention, self._times[modality]))
+            self._source_time = self._move(modality, self._found(attention, self._times[modality]))
         return h, attention
 
     def _move(self, modality: Modality, found: Tensor) -> Tensor:
-        """From the place of the last token towards where the next was found, as far as one token may move."""
+        """From the source time of the last token towards where the next was found, as far as one token may move."""
         zips = self.model.config.zip
         reach = zips.text_reach if modality == "text" else zips.speech_reach
-        here = torch.zeros_like(found) if self._place is None else self._place
+        here = torch.zeros_like(found) if self._source_time is None else self._source_time
         return torch.minimum(torch.maximum(found, here - TRACKING_BACK[modality]), here + reach)
 
     def _found(self, attention: Tensor, times: Tensor) -> Tensor:
-        """Median place, (B, 1) seconds, of attention (Z, B, H, S) over source tokens at times (1, S)."""
+        """Median source time, (B, 1) seconds, of attention (Z, B, H, S) over source tokens at times (1, S)."""
         zips = self.model.config.zip
         weights = attention[-zips.tracking_points :, :, : zips.tracking_heads].mean(dim=(0, 2))  # (B, S)
         middle = (weights.cumsum(dim=1) < 0.5 * weights.sum(dim=1, keepdim=True)).sum(dim=1, keepdim=True)
         return times.expand(len(weights), -1).gather(1, middle.clamp(max=times.shape[1] - 1))
 
-    def _take_memories(self, target: Modality) -> list[Memory]:
+    def _read_memories(self, target: Modality) -> list[Memory]:
         """Keys and values of all that the target sees, one pair per zip point; empty when it sees nothing."""
         source = other(target)
-        waiting, self._unzipped[source] = self._unzipped[source], []
+        waiting, self._pending[source] = self._pending[source], []
         if waiting:
             times = self.model.seconds(source, torch.cat([part.index for part in waiting], dim=1))
-            turn = self.model.turn(target, times)
+            rotary = self.model.rotary(target, times)
             before = [self._times[target]] if target in self._times else []
             self._times[target] = torch.cat((*before, times), dim=1)
             known = self._memories[target]
             memories: list[Memory] = []
             for point in range(self.model.config.zip_points):
                 states = torch.cat([part.states[point] for part in waiting], dim=1)
-                keys, values = self.model.zips.block(point, target).memory(states, turn)
+                keys, values = self.model.zips.block(point, target).memory(states, rotary)
                 if known:
                     keys = torch.cat((known[point][0], keys), dim=2)
                     values = torch.cat((known[point][1], values), dim=2)

@@ -13,7 +13,7 @@ from zipper.inference import arguments, presets
 from zipper.inference.deadline import Clock
 from zipper.inference.engine import Engine, Gates, ended, without_end
 from zipper.inference.generate import Step
-from zipper.inference.passages import Given
+from zipper.inference.passages import PassageInput
 from zipper.rates import TOKEN_RATE
 from zipper.results import Passage, Speech, SpeechPart
 from zipper.text.cutting import Part
@@ -114,7 +114,7 @@ class Synthesis(Engine):
         rate = self.detokenizer.sample_rate
         start, end = before / rate, (before + len(samples)) / rate
         voiced = voiced_tokens(samples, rate // TOKEN_RATE)
-        given = Given(sentence, pieces, [step.id for step in steps], voiced, start, end)
+        given = PassageInput(sentence, pieces, [step.id for step in steps], voiced, start, end)
         return self._passage(given, steps, "speech_from_text", gate_scale)
 
     def _silence(self, seconds: float) -> npt.NDArray[np.float32]:

@@ -60,8 +60,8 @@ def _from_mapping(kind: type[_Config], data: object) -> _Config:
 class RopeScaling:
     """Llama 3's stretching of the slow rotary pairs to contexts longer than the pre-trained one.
 
-    Pairs that turn fewer than low_factor times in original_positions are slowed by `factor`, those
-    that turn more than high_factor times are left alone, those between are blended.
+    Pairs that rotary fewer than low_factor times in original_positions are slowed by `factor`, those
+    that rotary more than high_factor times are left alone, those between are blended.
     """
 
     factor: float

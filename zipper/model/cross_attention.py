@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from zipper.errors import OptionError
 from zipper.model.config import MODALITIES, Modality, ZipperConfig, other
-from zipper.model.tower import Rotation, rotate, rotation
+from zipper.model.tower import RotaryEmbedding, apply_rotary, rotary_embedding
 
-SHORTEST_PERIOD = 0.5  # seconds; the fastest rotary pair turns once in this time: about a syllable
+SHORTEST_PERIOD = 0.5  # seconds; the fastest rotary pair rotaries once in this time: about a syllable
 LONGEST_PERIOD = 60.0  # seconds; the slowest pair, longer than any segment, is close to no position
 
 Memory = tuple[Tensor, Tensor]
@@ -70,31 +70,31 @@ def _factor(scale: object) -> float:
 
 
 @dataclass(frozen=True)
-class Sight:
-    """What the target tokens may look at.
+class CrossAttentionInputs:
+    """What one direction of cross-attention takes besides states: its mask and its rotary embeddings.
 
-    visible (B, T, S) bool or None (everything); query_turn and key_turn rotate queries and keys by
-    their time, or are None without positions.
+    mask (B, T, S) bool, True where a target token may attend, or None (everywhere); query_rotary and key_rotary
+    rotate queries and keys by their time, or are None without positions.
     """
 
-    visible: Tensor | None
-    query_turn: Rotation | None
-    key_turn: Rotation | None
+    mask: Tensor | None
+    query_rotary: RotaryEmbedding | None
+    key_rotary: RotaryEmbedding | None
 
 
-def time_rotation(seconds: Tensor, head_width: int) -> Rotation:
+def time_rotary(seconds: Tensor, head_width: int) -> RotaryEmbedding:
     """Rotation by times in seconds (B, T), periods spread evenly on a log scale; (B, T, 1, D/2) each."""
     half = head_width // 2
     spread = torch.arange(half, dtype=torch.float32, device=seconds.device) / max(1, half - 1)
     periods = SHORTEST_PERIOD * (LONGEST_PERIOD / SHORTEST_PERIOD) ** spread
-    return rotation(seconds.unsqueeze(-1) * (2 * math.pi / periods))
+    return rotary_embedding(seconds.unsqueeze(-1) * (2 * math.pi / periods))
 
 
 class InputProjection(nn.Module):
     """ReLU(MLP(embedding)), between the embedding and block 0 of a fused tower.
 
     Starts as ReLU(x): with this start the pre-trained blocks get the positive half of the embeddings
-    that they know, where a random one would give them noise. The paper gives no initialisation.
+    that they know, where a random one would give them noise. The paper gives no initialization.
     """
 
     def __init__(self, width: int) -> None:
@@ -141,34 +141,34 @@ class CrossAttention(nn.Module):
         self.key_value = nn.Linear(width, 2 * width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
 
-    def memory(self, h: Tensor, turn: Rotation | None) -> Memory:
+    def memory(self, h: Tensor, rotary: RotaryEmbedding | None) -> Memory:
         """Keys and values of projected source states (B, S, C), (B, H, S, D) each."""
         kv = self.key_value(h).view(*h.shape[:2], 2 * self.heads, self.head_width)
         k, v = kv.chunk(2, dim=2)
-        if turn is not None:
-            k = rotate(k, turn)
+        if rotary is not None:
+            k = apply_rotary(k, rotary)
         return k.transpose(1, 2), v.transpose(1, 2)
 
-    def forward(self, x: Tensor, memory: Memory, sight: Sight) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, memory: Memory, inputs: CrossAttentionInputs) -> tuple[Tensor, Tensor]:
         """(B, T, C) -> output (B, T, C) and float32 weights (B, H, T, S); 0 where nothing is seen."""
         batch, count, width = x.shape
         q = self.query(x).view(batch, count, self.heads, self.head_width)
-        if sight.query_turn is not None:
-            q = rotate(q, sight.query_turn)
+        if inputs.query_rotary is not None:
+            q = apply_rotary(q, inputs.query_rotary)
         k, v = memory
         scores = (q.transpose(1, 2) @ k.transpose(2, 3)).float() / math.sqrt(self.head_width)
-        if sight.visible is not None:
-            hidden = ~sight.visible.unsqueeze(1)  # (B, 1, T, S)
-            scores = scores.masked_fill(hidden, torch.finfo(scores.dtype).min)
-            # A row without any visible key would be uniform after the softmax; it must be 0.
-            weights = scores.softmax(dim=-1).masked_fill(hidden, 0.0)
+        if inputs.mask is not None:
+            masked = ~inputs.mask.unsqueeze(1)  # (B, 1, T, S)
+            scores = scores.masked_fill(masked, torch.finfo(scores.dtype).min)
+            # A row in which every key is masked would be uniform after the softmax; it must be 0.
+            weights = scores.softmax(dim=-1).masked_fill(masked, 0.0)
         else:
             weights = scores.softmax(dim=-1)
         mixed = (weights.to(v.dtype) @ v).transpose(1, 2).reshape(batch, count, width)
         return self.out(mixed), weights
 
 
-class ZipBlock(nn.Module):
+class GatedCrossAttention(nn.Module):
     """One direction of one zip point: the source's projection and the target's gated block."""
 
     def __init__(self, source_width: int, width: int, heads: int) -> None:
@@ -182,27 +182,27 @@ class ZipBlock(nn.Module):
         self.attention_gate = nn.Parameter(torch.zeros(()))
         self.ff_gate = nn.Parameter(torch.zeros(()))
 
-    def memory(self, source: Tensor, turn: Rotation | None) -> Memory:
+    def memory(self, source: Tensor, rotary: RotaryEmbedding | None) -> Memory:
         """Keys and values of a source tower's hidden states (B, S, E), (B, H, S, D) each."""
-        return self.attention.memory(self.project(source), turn)
+        return self.attention.memory(self.project(source), rotary)
 
     def gates(self, scale: Factors) -> Tensor:
         """Factors on attention and feed-forward, tanh of the learned gates times scale; (2,)."""
         attention, ff = scale
         return torch.stack((self.attention_gate.tanh() * attention, self.ff_gate.tanh() * ff))
 
-    def forward(self, m: Tensor, memory: Memory, sight: Sight, scale: Factors) -> tuple[Tensor, Tensor]:
+    def forward(self, m: Tensor, memory: Memory, inputs: CrossAttentionInputs, scale: Factors) -> tuple[Tensor, Tensor]:
         """Hidden states (B, T, C) -> the same shape, unchanged in rows that see nothing, and weights."""
         attention_gate, ff_gate = self.gates(scale).unbind()
-        attended, weights = self.attention(self.attention_norm(m), memory, sight)
+        attended, weights = self.attention(self.attention_norm(m), memory, inputs)
         m = m + attention_gate * attended
         fed = self.ff_down(F.gelu(self.ff_up(self.ff_norm(m))))
-        if sight.visible is not None:
-            fed = fed * sight.visible.any(dim=2, keepdim=True)
+        if inputs.mask is not None:
+            fed = fed * inputs.mask.any(dim=2, keepdim=True)
         return m + ff_gate * fed, weights
 
 
-class Zips(nn.Module):
+class CrossAttentionBlocks(nn.Module):
     """All that fusion adds: one input projection per tower and, per zip point, a block per direction."""
 
     def __init__(self, config: ZipperConfig) -> None:
@@ -210,14 +210,17 @@ class Zips(nn.Module):
         self.inputs = nn.ModuleDict({m: InputProjection(config.tower(m).width) for m in MODALITIES})
         self.points = nn.ModuleList(
             nn.ModuleDict(
-                {m: ZipBlock(config.tower(other(m)).width, config.tower(m).width, config.zip.heads) for m in MODALITIES}
+                {
+                    m: GatedCrossAttention(config.tower(other(m)).width, config.tower(m).width, config.zip.heads)
+                    for m in MODALITIES
+                }
             )
             for _ in range(config.zip_points)
         )
 
-    def block(self, point: int, target: Modality) -> ZipBlock:
+    def block(self, point: int, target: Modality) -> GatedCrossAttention:
         """The block of a zip point that writes into a modality's tower."""
-        return cast(ZipBlock, cast(nn.ModuleDict, self.points[point])[target])
+        return cast(GatedCrossAttention, cast(nn.ModuleDict, self.points[point])[target])
 
     def input(self, modality: Modality, embedded: Tensor) -> Tensor:
         """Embeddings (B, T, C) -> input of block 0 of the fused tower, in the precision of the embeddings."""

@@ -31,18 +31,18 @@ class Stream:
     """Tokens of one modality.
 
     ids (B, T) int64; order (B, T) int64, each token's position in the interleaved sequence, PAD_ORDER
-    for padding. place (B, T) float32, with tracked positions: where in the other modality each token was
+    for padding. source_time (B, T) float32, with tracked positions: where in the other modality each token was
     found, in that modality's seconds; None stands for a steady pace.
     """
 
     ids: Tensor
     order: Tensor
-    place: Tensor | None = None
+    source_time: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Stream:
         """The same stream on another device."""
-        place = None if self.place is None else self.place.to(device)
-        return Stream(self.ids.to(device), self.order.to(device), place)
+        source_time = None if self.source_time is None else self.source_time.to(device)
+        return Stream(self.ids.to(device), self.order.to(device), source_time)
 
 
 def pack(sequences: Sequence[Sequence[Segment]]) -> tuple[Stream | None, Stream | None]:
@@ -82,7 +82,7 @@ def _padded(rows: list[list[int]], length: int, value: int) -> Tensor:
     return torch.tensor([row + [value] * (length - len(row)) for row in rows], dtype=torch.int64)
 
 
-def visible(target: Stream, source: Stream) -> Tensor:
+def visibility_mask(target: Stream, source: Stream) -> Tensor:
     """What each target token sees of the other modality: what precedes it. (B, T, S) bool.
 
     Padding neither sees nor is seen.

@@ -18,18 +18,18 @@ from zipper.model.kv_cache import LayerCache, TowerCache
 
 INIT_STD = 0.02
 
-Rotation = tuple[Tensor, Tensor]
+RotaryEmbedding = tuple[Tensor, Tensor]
 
 
-def rotation(angles: Tensor) -> Rotation:
+def rotary_embedding(angles: Tensor) -> RotaryEmbedding:
     """Cosines and sines (..., 1, D/2) of angles (..., D/2), ready for heads laid out (..., H, D)."""
     angles = angles.unsqueeze(-2)
     return angles.cos(), angles.sin()
 
 
-def rotate(x: Tensor, turn: Rotation) -> Tensor:
+def apply_rotary(x: Tensor, rotary: RotaryEmbedding) -> Tensor:
     """Rotate heads x (B, T, H, D): the first half of D is paired with the second, as Llama does."""
-    cos, sin = turn[0].to(x.dtype), turn[1].to(x.dtype)
+    cos, sin = rotary[0].to(x.dtype), rotary[1].to(x.dtype)
     first, second = x.chunk(2, dim=-1)
     return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
 
@@ -42,8 +42,8 @@ def _frequencies(config: TowerConfig, device: torch.device) -> Tensor:
     scaling = config.rope_scaling
     if scaling is None:
         return frequencies
-    turns = scaling.original_positions * frequencies / (2 * math.pi)
-    keep = ((turns - scaling.low_factor) / (scaling.high_factor - scaling.low_factor)).clamp(0, 1)
+    rotaries = scaling.original_positions * frequencies / (2 * math.pi)
+    keep = ((rotaries - scaling.low_factor) / (scaling.high_factor - scaling.low_factor)).clamp(0, 1)
     return frequencies * (keep + (1 - keep) / scaling.factor)
 
 
@@ -61,7 +61,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool) -
 
 
 class RMSNorm(nn.Module):
-    """Root-mean-square normalisation with a learned scale and no bias."""
+    """Root-mean-square normalization with a learned scale and no bias."""
 
     def __init__(self, width: int, eps: float) -> None:
         super().__init__()
@@ -82,12 +82,12 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(config.width, (self.heads + 2 * self.kv_heads) * self.head_width, bias=False)
         self.out = nn.Linear(config.width, config.width, bias=False)
 
-    def forward(self, x: Tensor, turn: Rotation, cache: LayerCache | None) -> Tensor:
+    def forward(self, x: Tensor, rotary: RotaryEmbedding, cache: LayerCache | None) -> Tensor:
         """(B, T, C) -> (B, T, C); the cache, if any, gains T positions."""
         batch, count, width = x.shape
         heads = self.qkv(x).view(batch, count, -1, self.head_width)  # (B, T, H + 2K, D)
         turned, v = heads.split((self.heads + self.kv_heads, self.kv_heads), dim=2)
-        turned = rotate(turned, turn).transpose(1, 2)  # (B, H + K, T, D)
+        turned = apply_rotary(turned, rotary).transpose(1, 2)  # (B, H + K, T, D)
         q, k = turned.split((self.heads, self.kv_heads), dim=1)
         v = v.transpose(1, 2)
         if cache is not None:
@@ -124,9 +124,9 @@ class Block(nn.Module):
         self.ff_norm = RMSNorm(config.width, config.norm_eps)
         self.ff = FeedForward(config)
 
-    def forward(self, h: Tensor, turn: Rotation, cache: LayerCache | None = None) -> Tensor:
+    def forward(self, h: Tensor, rotary: RotaryEmbedding, cache: LayerCache | None = None) -> Tensor:
         """Hidden states (B, T, C) -> (B, T, C)."""
-        h = h + self.attention(self.attention_norm(h), turn, cache)
+        h = h + self.attention(self.attention_norm(h), rotary, cache)
         return h + cast(Tensor, self.ff(self.ff_norm(h)))
 
 
@@ -142,9 +142,9 @@ class Tower(nn.Module):
         self.embedding = nn.Embedding(config.vocab_size, config.width)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.norm = RMSNorm(config.width, config.norm_eps)
-        self._initialise()
+        self._initialize()
 
-    def _initialise(self) -> None:
+    def _initialize(self) -> None:
         """Normal weights; the outputs into the residual stream are smaller the deeper the tower."""
         nn.init.normal_(self.embedding.weight, std=INIT_STD)
         for name, weight in self.blocks.named_parameters():
@@ -157,16 +157,16 @@ class Tower(nn.Module):
         """Token ids (B, T) -> embeddings (B, T, C)."""
         return cast(Tensor, self.embedding(ids))
 
-    def rotation(self, start: int, count: int) -> Rotation:
+    def rotary(self, start: int, count: int) -> RotaryEmbedding:
         """Rotation of positions start .. start + count - 1, to be shared by all blocks; (T, 1, D/2) each."""
         device = self.embedding.weight.device
         positions = torch.arange(start, start + count, dtype=torch.float32, device=device)
-        return rotation(positions[:, None] * _frequencies(self.config, device))
+        return rotary_embedding(positions[:, None] * _frequencies(self.config, device))
 
-    def run(self, h: Tensor, first: int, last: int, turn: Rotation, cache: TowerCache | None = None) -> Tensor:
+    def run(self, h: Tensor, first: int, last: int, rotary: RotaryEmbedding, cache: TowerCache | None = None) -> Tensor:
         """Blocks first .. last - 1 on hidden states (B, T, C) -> (B, T, C)."""
         for index in range(first, last):
-            h = self.blocks[index](h, turn, cache.layers[index] if cache is not None else None)
+            h = self.blocks[index](h, rotary, cache.layers[index] if cache is not None else None)
         return h
 
     def logits(self, h: Tensor) -> Tensor:
@@ -175,6 +175,6 @@ class Tower(nn.Module):
 
     def forward(self, ids: Tensor, cache: TowerCache | None = None) -> Tensor:
         """Token ids (B, T) -> logits (B, T, V) of the tower alone; a cache gains these T positions."""
-        turn = self.rotation(cache.length if cache is not None else 0, ids.shape[1])
-        h = self.run(self.embed(ids), 0, self.config.depth, turn, cache)
+        rotary = self.rotary(cache.length if cache is not None else 0, ids.shape[1])
+        h = self.run(self.embed(ids), 0, self.config.depth, rotary, cache)
         return self.logits(h)

@@ -13,9 +13,15 @@ from torch import Tensor, nn
 
 from zipper.errors import ConfigError
 from zipper.model.config import MODALITIES, Modality, ZipperConfig, other
-from zipper.model.cross_attention import GateScale, Sight, Zips, resolve_gate_scale, time_rotation
-from zipper.model.streams import PAD_ORDER, Segment, Stream, index_in_segment, pack, visible
-from zipper.model.tower import Rotation, Tower
+from zipper.model.cross_attention import (
+    CrossAttentionBlocks,
+    CrossAttentionInputs,
+    GateScale,
+    resolve_gate_scale,
+    time_rotary,
+)
+from zipper.model.streams import PAD_ORDER, Segment, Stream, index_in_segment, pack, visibility_mask
+from zipper.model.tower import RotaryEmbedding, Tower
 
 __all__ = ["PAD_ORDER", "Segment", "Stream", "ZipAttention", "ZipperModel", "ZipperOutput", "pack"]
 
@@ -38,7 +44,7 @@ class ZipAttention:
 class ZipperOutput:
     """Logits (B, T, V) of each modality asked for and, when captured, attention per zip point.
 
-    sources: the hidden states (B, T, C) that the last zip point read, of the modalities that were seen there.
+    sources: the hidden states (B, T, C) that the last zip point read, of the modalities that were mask there.
     finals: the hidden states (B, T, C) after the last block, of the modalities that have logits.
     """
 
@@ -57,7 +63,7 @@ class ZipperModel(nn.Module):
         self.config = config
         self.text = Tower(config.text)
         self.speech = Tower(config.speech)
-        self.zips = Zips(config)
+        self.zips = CrossAttentionBlocks(config)
 
     def tower(self, modality: Modality) -> Tower:
         """The tower of a modality."""
@@ -67,17 +73,12 @@ class ZipperModel(nn.Module):
         """Times in seconds of token indices within their segment, same shape, float32."""
         return index.float() * self.config.seconds_per_token(modality)
 
-    def turn(self, target: Modality, seconds: Tensor) -> Rotation | None:
+    def rotary(self, target: Modality, seconds: Tensor) -> RotaryEmbedding | None:
         """Rotation of tokens at times (B, T) in the zips into `target`, or None without positions."""
         if self.config.zip.positions == "none":
             return None
         head_width = self.config.tower(target).width // self.config.zip.heads
-        return time_rotation(seconds, head_width)
-
-    def gates(self, gate_scale: GateScale | float | None = None) -> Tensor:
-        """Every gate as it acts under a gate scale, (zip points, 2, 2), laid out as in ZipAttention."""
-        scale = resolve_gate_scale(gate_scale, self.config.zip_points)
-        return torch.stack([self._gates(point, scale) for point in range(self.config.zip_points)])
+        return time_rotary(seconds, head_width)
 
     def _gates(self, point: int, scale: GateScale) -> Tensor:
         """The gates of one zip point, (2, 2)."""
@@ -109,54 +110,58 @@ class ZipperModel(nn.Module):
         self, streams: Mapping[Modality, Stream], scale: GateScale, capture: bool, targets: Collection[Modality]
     ) -> ZipperOutput:
         """Both towers in step, from zip point to zip point."""
-        sights = self._sights(streams)
-        running = [m for m in MODALITIES if m in targets or other(m) in sights]
+        cross_inputs = self._cross_inputs(streams)
+        running = [m for m in MODALITIES if m in targets or other(m) in cross_inputs]
         state = {m: self.zips.input(m, self.tower(m).embed(streams[m].ids)) for m in running}
-        turns = {m: self.tower(m).rotation(0, streams[m].ids.shape[1]) for m in running}
+        rotaries = {m: self.tower(m).rotary(0, streams[m].ids.shape[1]) for m in running}
         attention: list[ZipAttention] = []
         sources: dict[Modality, Tensor] = {}
         for point in range(self.config.zip_points):
             for m in running:
                 step = self.config.interval(m)
-                state[m] = self.tower(m).run(state[m], point * step, (point + 1) * step, turns[m])
+                state[m] = self.tower(m).run(state[m], point * step, (point + 1) * step, rotaries[m])
             last = point == self.config.zip_points - 1
-            receiving = [m for m in running if m in sights and (m in targets or not last)]
+            receiving = [m for m in running if m in cross_inputs and (m in targets or not last)]
             sources = {other(m): state[other(m)] for m in receiving}
-            weights = self._zip(point, state, {m: sights[m] for m in receiving}, scale)
+            weights = self._zip(point, state, {m: cross_inputs[m] for m in receiving}, scale)
             if capture:
                 gates = self._gates(point, scale)
                 attention.append(ZipAttention(weights.get("text"), weights.get("speech"), gates))
-        finals = {m: self._finish(m, state[m], turns[m]) for m in running if m in targets}
+        finals = {m: self._finish(m, state[m], rotaries[m]) for m in running if m in targets}
         logits = {m: self.tower(m).logits(h) for m, h in finals.items()}
         return ZipperOutput(logits.get("text"), logits.get("speech"), tuple(attention), sources, finals)
 
     def _zip(
-        self, point: int, state: dict[Modality, Tensor], sights: Mapping[Modality, Sight], scale: GateScale
+        self,
+        point: int,
+        state: dict[Modality, Tensor],
+        cross_inputs: Mapping[Modality, CrossAttentionInputs],
+        scale: GateScale,
     ) -> dict[Modality, Tensor]:
         """One zip point, in place in `state`; both directions read the states from before it. Weights."""
         before = dict(state)
         weights: dict[Modality, Tensor] = {}
-        for m, sight in sights.items():
+        for m, inputs in cross_inputs.items():
             block = self.zips.block(point, m)
-            memory = block.memory(before[other(m)], sight.key_turn)
-            state[m], weights[m] = block(before[m], memory, sight, scale.into(m)[point])
+            memory = block.memory(before[other(m)], inputs.key_rotary)
+            state[m], weights[m] = block(before[m], memory, inputs, scale.into(m)[point])
         return weights
 
-    def _sights(self, streams: Mapping[Modality, Stream]) -> dict[Modality, Sight]:
+    def _cross_inputs(self, streams: Mapping[Modality, Stream]) -> dict[Modality, CrossAttentionInputs]:
         """What each modality sees of the other; a modality that sees nothing anywhere is left out."""
         times = {m: self.seconds(m, index_in_segment(streams[m], self.config.tower(m).begin_id)) for m in MODALITIES}
         tracked = self.config.zip.positions == "tracked"
-        sights: dict[Modality, Sight] = {}
+        cross_inputs: dict[Modality, CrossAttentionInputs] = {}
         for m in MODALITIES:
-            seen = visible(streams[m], streams[other(m)])
-            if bool(seen.any()):
-                place = streams[m].place if tracked else None
-                query_turn = self.turn(m, times[m] if place is None else place)
-                sights[m] = Sight(seen, query_turn, self.turn(m, times[other(m)]))
-        return sights
+            mask = visibility_mask(streams[m], streams[other(m)])
+            if bool(mask.any()):
+                source_time = streams[m].source_time if tracked else None
+                query_rotary = self.rotary(m, times[m] if source_time is None else source_time)
+                cross_inputs[m] = CrossAttentionInputs(mask, query_rotary, self.rotary(m, times[other(m)]))
+        return cross_inputs
 
-    def _finish(self, modality: Modality, h: Tensor, turn: Rotation) -> Tensor:
+    def _finish(self, modality: Modality, h: Tensor, rotary: RotaryEmbedding) -> Tensor:
         """The blocks after the last zip point."""
         tower = self.tower(modality)
         first = self.config.zip_points * self.config.interval(modality)
-        return tower.run(h, first, tower.config.depth, turn)
+        return tower.run(h, first, tower.config.depth, rotary)

@@ -28,7 +28,7 @@ class AcousticConfig:
     """Sizes of the network. A context is (steps before, steps after) that one block of that rate sees."""
 
     codes: int
-    code_dims: int  # dimensions of the quantiser's grid, in which near codes sound alike
+    code_dims: int  # dimensions of the quantizer's grid, in which near codes sound alike
     voices: tuple[str, ...]
     width: int = 256
     ff_width: int = 768
@@ -67,7 +67,7 @@ class Coarse:
 
     pitch: Tensor  # (B, T), log F0 in standard deviations from the voice's mean
     voicing: Tensor  # (B, T), logits
-    mel: Tensor  # (B, T, M), standardised
+    mel: Tensor  # (B, T, M), standardized
     features: Tensor  # (B, T, C)
 
 
@@ -76,9 +76,9 @@ def frames_of(tokens: int) -> int:
     return -(-tokens * VOCODER_SAMPLES_PER_TOKEN // VOCODER_HOP)
 
 
-def place(frame: Tensor) -> tuple[Tensor, Tensor]:
-    """Last token centred at or before the centre of a frame, and how far (0..1) it is to the next."""
-    # In half samples, so that it is exact: the centres are at (f + 1/2) * 256 and (i + 1/2) * 882 samples.
+def token_position(frame: Tensor) -> tuple[Tensor, Tensor]:
+    """Last token centered at or before the center of a frame, and how far (0..1) it is to the next."""
+    # In half samples, so that it is exact: the centers are at (f + 1/2) * 256 and (i + 1/2) * 882 samples.
     distance = (2 * frame + 1) * VOCODER_HOP - VOCODER_SAMPLES_PER_TOKEN
     unit = 2 * VOCODER_SAMPLES_PER_TOKEN
     token = torch.div(distance, unit, rounding_mode="floor")
@@ -93,8 +93,8 @@ class Block(nn.Module):
         self.context = context
         self.depthwise = nn.Conv2d(width, width, (1, 1 + sum(context)), groups=width)
         self.norm = nn.LayerNorm(width)
-        self.rise = nn.Linear(width, ff_width)
-        self.fall = nn.Linear(ff_width, width)
+        self.up = nn.Linear(width, ff_width)
+        self.down = nn.Linear(ff_width, width)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """(B, T, C) -> (B, T, C); mask (B, T, 1) is 0 on padding, which counts as the silence outside."""
@@ -102,7 +102,7 @@ class Block(nn.Module):
         # As an image of height 1 it is in "channels last" order already: much faster than a 1-D convolution.
         y = F.pad(y, (0, 0, *self.context)).transpose(1, 2).unsqueeze(2)  # (B, C, 1, T + context)
         y = self.depthwise(y).squeeze(2).transpose(1, 2)  # (B, T, C)
-        return x + self.fall(F.gelu(self.rise(self.norm(y))))
+        return x + self.down(F.gelu(self.up(self.norm(y))))
 
 
 class Stack(nn.Module):
@@ -123,21 +123,21 @@ class Stack(nn.Module):
 class CodeEmbedding(nn.Module):
     """Embedding of a code: a smooth function of its grid point plus a correction of its own, 0 at the start.
 
-    Codes that training never shows are thus read like their neighbours on the grid.
+    Codes that training never shows are thus read like their neighbors on the grid.
     """
 
     def __init__(self, config: AcousticConfig) -> None:
         super().__init__()
         self.register_buffer("grid", torch.zeros(config.codes, config.code_dims))
-        self.rise = nn.Linear(config.code_dims, config.width)
-        self.fall = nn.Linear(config.width, config.width)
+        self.up = nn.Linear(config.code_dims, config.width)
+        self.down = nn.Linear(config.width, config.width)
         self.table = nn.Embedding(config.codes, config.width)
         nn.init.zeros_(self.table.weight)
 
     def forward(self, codes: Tensor) -> Tensor:
         """(B, N) -> (B, N, C)."""
         point = self.get_buffer("grid")[codes]
-        return self.fall(F.gelu(self.rise(point))) + self.table(codes)
+        return self.down(F.gelu(self.up(point))) + self.table(codes)
 
 
 class HarmonicTemplate(nn.Module):
@@ -150,13 +150,13 @@ class HarmonicTemplate(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         edges = torch.from_numpy(band_edges()).float()
-        self.register_buffer("centre", edges[1:-1], persistent=False)
+        self.register_buffer("center", edges[1:-1], persistent=False)
         self.register_buffer("bandwidth", edges[2:] - edges[:-2], persistent=False)
 
     def forward(self, hz: Tensor) -> Tensor:
         """F0 (B, T), 0 where unvoiced -> (B, T, M), zeros where unvoiced."""
         spacing = hz.clamp(min=1.0)[..., None]
-        comb = torch.cos(2 * math.pi * self.get_buffer("centre") / spacing)
+        comb = torch.cos(2 * math.pi * self.get_buffer("center") / spacing)
         return comb * torch.exp(-((self.get_buffer("bandwidth") / spacing) ** 2)) * (hz > 0)[..., None]
 
 
@@ -192,11 +192,11 @@ class AcousticModel(nn.Module):
         self.frame_voice = nn.Embedding(len(config.voices), config.width)
         self.tokens = Stack(config, config.token_blocks, config.token_context)
         self.phase = nn.Linear(2, config.width)
-        self.melody = Stack(config, config.pitch_blocks, config.frame_context)
+        self.pitch_encoder = Stack(config, config.pitch_blocks, config.frame_context)
         self.pitch = nn.Linear(config.width, 2)
         self.template = HarmonicTemplate()
         self.harmonics = nn.Linear(MELS + 2, config.width)
-        self.body = Stack(config, config.mel_blocks, config.frame_context)
+        self.mel_decoder = Stack(config, config.mel_blocks, config.frame_context)
         self.mel = nn.Linear(config.width, MELS)
         self.flow = Flow(config)
         self.register_buffer("mel_mean", torch.zeros(MELS))
@@ -213,7 +213,7 @@ class AcousticModel(nn.Module):
     def spread(self, h: Tensor, frames: Tensor, first: int = 0, lengths: Tensor | None = None) -> Tensor:
         """Features of the tokens from `first` on (B, N, C) -> of frames (T,), interpolated (B, T, C)."""
         last = torch.tensor([h.shape[1] - 1]) if lengths is None else lengths - 1
-        token, fraction = place(frames)
+        token, fraction = token_position(frames)
         low = torch.minimum((token - first).clamp(min=0), last.to(h.device)[:, None])  # (B or 1, T)
         high = torch.minimum((token - first + 1).clamp(min=0), last.to(h.device)[:, None])
         row = torch.arange(len(h), device=h.device)[:, None]
@@ -223,18 +223,18 @@ class AcousticModel(nn.Module):
 
     def coarse(self, h: Tensor, voice: Tensor, hz: Tensor | None = None, mask: Tensor | None = None) -> Coarse:
         """Frame features -> mel without detail, at pitch hz (B, T), 0 where unvoiced, or the predicted."""
-        h = self.melody(h + self.frame_voice(voice)[:, None], mask)
+        h = self.pitch_encoder(h + self.frame_voice(voice)[:, None], mask)
         pitch, voicing = self.pitch(h).float().unbind(-1)  # (B, T) each
         if hz is None:
             mean, deviation = self._pitch_statistics(voice)
             hz = torch.exp(mean + deviation * pitch) * (voicing > VOICED_LOGIT)
         voiced = (hz > 0).float()
-        height = self.pitch_height(hz, voice) * voiced
-        signs = torch.cat([self.template(hz), height[..., None], voiced[..., None]], -1)
-        features = self.body(h + self.harmonics(signs), mask)
+        pitch_input = self.standardize_pitch(hz, voice) * voiced
+        harmonics = torch.cat([self.template(hz), pitch_input[..., None], voiced[..., None]], -1)
+        features = self.mel_decoder(h + self.harmonics(harmonics), mask)
         return Coarse(pitch, voicing, self.mel(features).float(), features)
 
-    def pitch_height(self, hz: Tensor, voice: Tensor) -> Tensor:
+    def standardize_pitch(self, hz: Tensor, voice: Tensor) -> Tensor:
         """F0 in Hz (B, T) -> standard deviations from the mean of the voice; meaningless where hz is 0."""
         mean, deviation = self._pitch_statistics(voice)
         return (hz.clamp(min=1.0).log() - mean) / deviation
@@ -244,23 +244,23 @@ class AcousticModel(nn.Module):
         return mean[voice][:, None], deviation[voice][:, None]  # (B, 1) each
 
     def condition(self, coarse: Coarse) -> Tensor:
-        """What the flow is told (B, T, C); it does not pull at the coarse mel, which has its own loss."""
+        """Condition of the flow (B, T, C); no gradient reaches the coarse mel, which has its own loss."""
         return self.flow.condition(torch.cat([coarse.features, coarse.mel.detach()], -1))
 
     def refine(self, coarse: Coarse, noise: Tensor) -> Tensor:
-        """Coarse mel and noise (B, T, M) -> standardised mel, in flow_steps Euler steps."""
+        """Coarse mel and noise (B, T, M) -> standardized mel, in flow_steps Euler steps."""
         condition, x = self.condition(coarse), noise
         for step in range(self.config.flow_steps):
             time = torch.full((len(x),), step / self.config.flow_steps, device=x.device)
             x = x + self.flow(x, time, condition, None) / self.config.flow_steps
         return coarse.mel + RESIDUAL_SCALE * x
 
-    def standardise(self, mel: Tensor) -> Tensor:
+    def standardize(self, mel: Tensor) -> Tensor:
         """Log-mel -> the scale the network works in."""
         return (mel - self.get_buffer("mel_mean")) / self.get_buffer("mel_deviation")
 
     def restore(self, mel: Tensor) -> Tensor:
-        """Inverse of standardise."""
+        """Inverse of standardize."""
         return mel * self.get_buffer("mel_deviation") + self.get_buffer("mel_mean")
 
 

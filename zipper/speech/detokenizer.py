@@ -1,7 +1,7 @@
 """Speech tokens and a voice to sound: the acoustic network, then the vocoder; at once or as tokens arrive."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +17,7 @@ from torch import Tensor
 from zipper import files
 from zipper.errors import ConfigError, OptionError, StorageError, WeightsError
 from zipper.rates import MELS, VOCODER_HOP, VOCODER_RATE, VOCODER_SAMPLES_PER_TOKEN
-from zipper.speech.acoustic import AcousticConfig, AcousticModel, frames_of, place
+from zipper.speech.acoustic import AcousticConfig, AcousticModel, frames_of, token_position
 from zipper.speech.hifigan import HifiGan, HifiGanConfig
 
 CONFIG_FILE, ACOUSTIC_FILE, VOCODER_FILE = "config.json", "model.safetensors", "hifigan.safetensors"
@@ -27,6 +27,15 @@ NOISE_LEVEL = 0.3  # standard deviation of the noise the flow starts from; 1 as 
 VOCODER_BLOCK = 128  # frames the vocoder turns into sound at once, 1.5 s: 512 took 400 MB more and no less time
 FIRST_PIECE = 24  # frames, 0.28 s, before the first sound of a stream
 NEXT_PIECE = 96  # frames, 1.1 s, of every further piece; each piece costs a fixed overlap
+
+
+# Parts of weight names that were called otherwise when the shipped weights were saved
+FORMER_NAMES = {"rise": "up", "fall": "down", "melody": "pitch_encoder", "body": "mel_decoder"}
+
+
+def renamed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of the acoustic network under the names of today."""
+    return {".".join(FORMER_NAMES.get(part, part) for part in name.split(".")): w for name, w in weights.items()}
 
 
 @dataclass
@@ -63,7 +72,7 @@ class Detokenizer:
             config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
             acoustic = AcousticModel(AcousticConfig(**_tuples(config["acoustic"])))
             vocoder = HifiGan(HifiGanConfig(**_tuples(config["vocoder"])))
-            acoustic.load_state_dict(load_file(folder / ACOUSTIC_FILE))
+            acoustic.load_state_dict(renamed(load_file(folder / ACOUSTIC_FILE)))
             vocoder.load_state_dict(load_file(folder / VOCODER_FILE))
         except UNFIT as error:
             message = f"The detokenizer in {folder} is corrupt or its weights do not fit it."
@@ -142,7 +151,7 @@ class Detokenizer:
         last = tokens - 1 - config.token_reach[1]  # last token whose features stand
         if last < 1:
             return 0
-        # The last frame centred before that token's centre; the inverse of acoustic.place.
+        # The last frame centered before that token's center; the inverse of acoustic.token_position.
         frame = ((2 * last + 1) * VOCODER_SAMPLES_PER_TOKEN - 1) // VOCODER_HOP
         return max(0, (frame - 1) // 2 + 1 - config.frame_reach[1])
 
@@ -153,7 +162,7 @@ class Detokenizer:
         start = max(0, first - config.frame_reach[0])
         end = min(frames_of(total), last + config.frame_reach[1])
         frames = torch.arange(start, end)
-        low, high = (int(place(frames[i])[0]) for i in (0, -1))
+        low, high = (int(token_position(frames[i])[0]) for i in (0, -1))
         begin = max(0, low - config.token_reach[0])
         until = min(total, high + 2 + config.token_reach[1])
         codes = torch.from_numpy(progress.tokens[begin:until])[None]

@@ -1,6 +1,6 @@
 """HiFi-GAN generator (Kong et al., "HiFi-GAN", NeurIPS 2020): log-mel frames to sound, 256 samples a frame.
 
-Weights are those of the published generator with weight normalisation folded into plain convolutions.
+Weights are those of the published generator with weight normalization folded into plain convolutions.
 Shapes: B clips, T frames, C channels.
 """
 

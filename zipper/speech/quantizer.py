@@ -1,6 +1,6 @@
-"""The learned quantiser: Whisper features (50 Hz) to one of a few thousand codes 25 times a second, and back.
+"""The learned quantizer: Whisper features (50 Hz) to one of a few thousand codes 25 times a second, and back.
 
-Finite scalar quantisation (Mentzer et al. 2023, arXiv 2309.15505) in the middle of a small supervised network, after
+Finite scalar quantization (Mentzer et al. 2023, arXiv 2309.15505) in the middle of a small supervised network, after
 CosyVoice 2's S3 tokenizer. What the decoder half must tell from the codes decides what the codes keep: the phone in
 each 20 ms, so that words survive, and the features themselves, so that prosody does.
 
@@ -92,8 +92,8 @@ class Quantized(NamedTuple):
 
     ids: Tensor  # (B, T)
     phones: Tensor
-    features: Tensor  # (B, F, W), standardised
-    target: Tensor  # (B, F, W), the standardised input
+    features: Tensor  # (B, F, W), standardized
+    target: Tensor  # (B, F, W), the standardized input
     states: Tensor  # (B, T, C), what phones and features are read from
 
 
@@ -124,12 +124,12 @@ class Quantizer(nn.Module):
         self.mean.copy_(mean)
         self.scale.copy_(1 / std.clamp(min=1e-4))
 
-    def standardise(self, features: Tensor) -> Tensor:
+    def standardize(self, features: Tensor) -> Tensor:
         return (features.float() - self.mean) * self.scale
 
     def encode(self, features: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """features: (B, F, W), F even; lengths: (B,) tokens. Returns latents (B, T, D) and ids (B, T)."""
-        return self._encode(self.standardise(features), _real(features, lengths))
+        return self._encode(self.standardize(features), _real(features, lengths))
 
     def _encode(self, x: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
         h = self.enter(x.reshape(len(x), -1, x.shape[2] * FRAMES_PER_TOKEN))
@@ -140,7 +140,7 @@ class Quantizer(nn.Module):
 
     def forward(self, features: Tensor, lengths: Tensor) -> Quantized:
         """features: (B, F, W) any padding behind the end; lengths: (B,) tokens."""
-        x, real = self.standardise(features), _real(features, lengths)
+        x, real = self.standardize(features), _real(features, lengths)
         latents, ids = self._encode(x, real)
         h = self.expand(latents.to(x.dtype))
         for block in self.decoder:

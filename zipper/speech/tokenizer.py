@@ -1,4 +1,4 @@
-"""Audio to speech token ids: frozen Whisper encoder, then the learned quantiser. 25 tokens a second."""
+"""Audio to speech token ids: frozen Whisper encoder, then the learned quantizer. 25 tokens a second."""
 
 import json
 import math
@@ -44,12 +44,12 @@ def windows(tokens: int) -> list[Window]:
 
 
 class SpeechTokenizer(nn.Module):
-    """Encoder and quantiser, ready to run; deterministic."""
+    """Encoder and quantizer, ready to run; deterministic."""
 
     def __init__(self, encoder: WhisperEncoder, quantizer: Quantizer) -> None:
         super().__init__()
         if encoder.config.width != quantizer.config.feature_width:
-            raise ConfigError("The quantiser was made for features of another width than the encoder's.")
+            raise ConfigError("The quantizer was made for features of another width than the encoder's.")
         self.encoder, self.quantizer = encoder, quantizer
 
     @property

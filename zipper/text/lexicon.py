@@ -1,4 +1,4 @@
-"""The words that a language has: a recogniser that spells by ear is held to them where the sound allows it."""
+"""The words that a language has: a recognizer that spells by ear is held to them where the sound allows it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def count_words(lines: Iterable[str]) -> Counter[str]:
     return counts
 
 
-class KnownWords:
+class Lexicon:
     """Words in small letters, with their beginnings."""
 
     def __init__(self, words: Iterable[str]) -> None:
@@ -47,7 +47,7 @@ class KnownWords:
         return place < len(self._words) and self._words[place].startswith(letters)
 
     @classmethod
-    def from_pretrained(cls, folder: str | os.PathLike[str]) -> KnownWords | None:
+    def from_pretrained(cls, folder: str | os.PathLike[str]) -> Lexicon | None:
         """words.txt of a model folder, one word a line; None where a model has none. Raises WeightsError."""
         path = Path(folder) / FILE_NAME
         if not path.exists():
@@ -61,13 +61,13 @@ class KnownWords:
         (folder / FILE_NAME).write_text("\n".join(self._words) + "\n", encoding="utf-8")
 
 
-class WordCost:
+class LexiconPenalty:
     """Callable: how much a line of pieces gains (always 0 or less) by its last piece.
 
     As soon as the letters of a word begin no known word, or a word ends that is none, the line loses `cost` nats.
     """
 
-    def __init__(self, known: KnownWords, pieces: Sequence[str], end_id: int, cost: float) -> None:
+    def __init__(self, known: Lexicon, pieces: Sequence[str], end_id: int, cost: float) -> None:
         """pieces: how each id reads, empty for begin and end; the first piece of a word opens with a space."""
         self.known, self.cost = known, cost
         self._pieces = [piece.lower() for piece in pieces]

@@ -66,8 +66,8 @@ def parser() -> argparse.ArgumentParser:
         "--augment", type=int, metavar="SEED", help="label the views of `features --augment SEED` after them"
     )
     marks = add("punctuate", "commas and full stops for labels that have none", _punctuate)
-    marks.add_argument("sources", nargs="+", help="names of labelled sources without punctuation")
-    marks.add_argument("--like", nargs="+", required=True, help="names of labelled sources with punctuation")
+    marks.add_argument("sources", nargs="+", help="names of labeled sources without punctuation")
+    marks.add_argument("--like", nargs="+", required=True, help="names of labeled sources with punctuation")
     marks.add_argument("--model", type=Path, required=True, help="model folder whose text tower is asked")
     text = add("text", "learn the text pieces and write the ids of the corpus", _text)
     text.add_argument("corpus", type=Path)
@@ -93,7 +93,7 @@ def parser() -> argparse.ArgumentParser:
         help="length of a sentence (default: 25 120); 2 12 draws words and calls",
     )
     chosen.add_argument("--prefix", default="s", help="of the ids (default %(default)s)")
-    tokenizer = add("tokenizer", "train the speech quantiser", _tokenizer)
+    tokenizer = add("tokenizer", "train the speech quantizer", _tokenizer)
     tokenizer.add_argument("--whisper", type=Path, required=True, help="Hugging Face folder of Whisper base")
     tokens = add("tokens", "features to speech tokens", _tokens)
     tokens.add_argument("sources", nargs="+", help="names of prepared sources")
@@ -103,10 +103,10 @@ def parser() -> argparse.ArgumentParser:
     tokens.add_argument(
         "--suffix", default="", help="of the names of the tokens, so that those of two tokenizers lie side by side"
     )
-    compared = add("compare", "what the quantiser costs a recogniser", _compare)
+    compared = add("compare", "what the quantizer costs a recognizer", _compare)
     compared.add_argument("sources", type=Path, nargs="+", help="prepared tars or folders of recordings")
     compared.add_argument("--whisper", type=Path, required=True, help="Hugging Face folder of Whisper base")
-    compared.add_argument("--steps", type=int, default=500, help="of each recogniser (default %(default)s)")
+    compared.add_argument("--steps", type=int, default=500, help="of each recognizer (default %(default)s)")
     compared.add_argument("--held-out", type=int, default=20, help="recordings of each source to read")
     compared.add_argument("--resume", action="store_true", help="go on from the last save")
     add("pretrain-text", "pre-train the text tower", _pretrain_text)
@@ -199,7 +199,7 @@ def _tokens(a: argparse.Namespace) -> None:
     if a.tokenizer and not a.suffix:
         raise DataError("Tokens of another tokenizer need a --suffix, or they would be taken for those of WORK's own.")
     quantizer = SpeechTokenizer.from_pretrained(a.tokenizer or a.work / "speech_tokenizer").quantizer
-    stages.tokenise(quantizer, a.work, a.sources, a.suffix)
+    stages.tokenize(quantizer, a.work, a.sources, a.suffix)
 
 
 def _compare(a: argparse.Namespace) -> None:

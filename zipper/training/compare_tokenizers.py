@@ -1,6 +1,6 @@
-"""Stage `compare`: what the quantiser costs.
+"""Stage `compare`: what the quantizer costs.
 
-The same small recogniser learns from speech tokens and from the features that they are made of; both then read
+The same small recognizer learns from speech tokens and from the features that they are made of; both then read
 held-out recordings as they are, in noise and through Opus. Beside the word errors stand the use of the codes and how
 many of them a disturbance changes.
 """
@@ -32,7 +32,7 @@ from zipper.training.loop import LoopConfig, Trainer
 
 Kind = Literal["tokens", "features"]
 KINDS: tuple[Kind, Kind] = ("features", "tokens")
-WIDTH, BLOCKS, KERNEL = 256, 5, 15  # of the recogniser: it sees 1.4 s to either side
+WIDTH, BLOCKS, KERNEL = 256, 5, 15  # of the recognizer: it sees 1.4 s to either side
 BATCH_TOKENS = 5000
 PATH_WEIGHT = 0.3  # of the known alignment beside CTC, which would take long to find it
 BLANK = 0  # pieces follow from 1 on
@@ -51,7 +51,7 @@ class CompareBatch(NamedTuple):
     piece_lengths: Tensor
 
 
-class Recogniser(nn.Module):
+class Recognizer(nn.Module):
     """Convolutions over 25 Hz inputs that name text pieces or, between them, the blank."""
 
     def __init__(self, kind: Kind, quantizer: Quantizer, pieces: int) -> None:
@@ -84,12 +84,12 @@ class Recogniser(nn.Module):
 class CompareStage(nn.Module):
     """CTC (Graves et al. 2006), with the path that the word times suggest."""
 
-    def __init__(self, recogniser: Recogniser) -> None:
+    def __init__(self, recognizer: Recognizer) -> None:
         super().__init__()
-        self.recogniser = recogniser
+        self.recognizer = recognizer
 
     def forward(self, batch: CompareBatch) -> dict[str, Tensor]:
-        logits = self.recogniser(batch.inputs, batch.lengths).float()
+        logits = self.recognizer(batch.inputs, batch.lengths).float()
         path = F.cross_entropy(logits.flatten(0, 1), batch.path.flatten(), ignore_index=IGNORED)
         scores = logits.log_softmax(-1).transpose(0, 1)
         ctc = F.ctc_loss(scores, batch.pieces, batch.lengths, batch.piece_lengths, BLANK, zero_infinity=True)
@@ -155,9 +155,9 @@ def collate(inputs: Sequence[Tensor], rows: Sequence[Aligned], tokenizer: TextTo
 
 
 @torch.inference_mode()
-def read(recogniser: Recogniser, tokenizer: TextTokenizer, inputs: Tensor) -> str:
+def read(recognizer: Recognizer, tokenizer: TextTokenizer, inputs: Tensor) -> str:
     """Text of one recording, by the likeliest piece at each place."""
-    best = recogniser(inputs[None], torch.tensor([len(inputs)]))[0].argmax(-1).unique_consecutive()
+    best = recognizer(inputs[None], torch.tensor([len(inputs)]))[0].argmax(-1).unique_consecutive()
     return tokenizer.decode((best[best != BLANK] - 1).tolist()).strip()
 
 
@@ -174,18 +174,18 @@ def compare(
     encoder: WhisperEncoder,
     quantizer: Quantizer,
     tokenizer: TextTokenizer,
-    normalise: Callable[[str], str],
+    normalize: Callable[[str], str],
     loop: LoopConfig,
     most: int,
     resume: bool = False,
 ) -> list[Compared]:
-    """Train both recognisers on the prepared sources and let them read up to `most` held-out recordings of each."""
+    """Train both recognizers on the prepared sources and let them read up to `most` held-out recordings of each."""
     names = [source.name.removesuffix(".tar") for source in sources]
-    recognisers = {kind: _train(kind, work, names, quantizer, tokenizer, loop, resume) for kind in KINDS}
+    recognizers = {kind: _train(kind, work, names, quantizer, tokenizer, loop, resume) for kind in KINDS}
     heard: list[tuple[str, np.ndarray]] = []
     for source, name in zip(sources, names, strict=True):
         heard += held_out(source, work / "labels" / name, most)
-    references = [normalise(text) for text, _ in heard]
+    references = [normalize(text) for text, _ in heard]
     rows: list[Compared] = []
     clean: list[Tensor] = []
     for condition, change in CONDITIONS.items():
@@ -195,7 +195,7 @@ def compare(
         clean = clean or tokens
         inputs = {"features": [as_inputs("features", found) for found in features], "tokens": tokens}
         for kind in KINDS:
-            texts = [normalise(read(recognisers[kind], tokenizer, one)) for one in inputs[kind]]
+            texts = [normalize(read(recognizers[kind], tokenizer, one)) for one in inputs[kind]]
             wer, cer = (round(100 * rate(references, texts), 1) for rate in (jiwer.wer, jiwer.cer))
             use = (perplexity(tokens), same(clean, tokens)) if kind == "tokens" else (None, None)
             rows.append(Compared(kind, condition, wer, cer, *use))
@@ -210,12 +210,12 @@ def _train(
     tokenizer: TextTokenizer,
     loop: LoopConfig,
     resume: bool,
-) -> Recogniser:
+) -> Recognizer:
     torch.manual_seed(loop.seed)
-    recogniser = Recogniser(kind, quantizer, tokenizer.vocab_size)
+    recognizer = Recognizer(kind, quantizer, tokenizer.vocab_size)
     batches = CompareBatches(kind, work, names, tokenizer, loop.seed)
-    Trainer(CompareStage(recogniser), batches, loop, work / "runs" / f"compare-{kind}").run(resume)
-    return recogniser.cpu().eval()
+    Trainer(CompareStage(recognizer), batches, loop, work / "runs" / f"compare-{kind}").run(resume)
+    return recognizer.cpu().eval()
 
 
 def held_out(source: Path, labels: Path, most: int) -> list[tuple[str, np.ndarray]]:

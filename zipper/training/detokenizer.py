@@ -76,7 +76,7 @@ class DetokenizerStage(nn.Module):
 def losses(model: AcousticModel, batch: Batch) -> dict[str, Tensor]:
     """Losses of a batch by name; times and noise of the flow come from torch's generator."""
     mask = padding_mask(batch.lengths, batch.mel.shape[1])  # (B, T, 1)
-    target = model.standardise(batch.mel)
+    target = model.standardize(batch.mel)
     frames = torch.arange(batch.mel.shape[1], device=mask.device)
     h = model.encode(batch.codes, batch.voice, batch.code_lengths)
     coarse = model.coarse(model.spread(h, frames, lengths=batch.code_lengths), batch.voice, batch.hz, mask)
@@ -87,7 +87,7 @@ def losses(model: AcousticModel, batch: Batch) -> dict[str, Tensor]:
     velocity = model.flow(x, time, model.condition(coarse), mask)
 
     voiced = (batch.hz > 0).float()
-    height = model.pitch_height(batch.hz, batch.voice)
+    height = model.standardize_pitch(batch.hz, batch.voice)
     voicing = F.binary_cross_entropy_with_logits(coarse.voicing, voiced, reduction="none")
     known, count = mask[..., 0], mask.sum()
     return {
@@ -156,7 +156,7 @@ def held_out_losses(model: AcousticModel, clips: Clips, seed: int) -> dict[str, 
 
 
 def new_model(config: DetokenizerTraining, voices: Sequence[Voice], grid: Tensor) -> AcousticModel:
-    """A network for these voices and codes, initialised from the seed; grid (codes, dimensions) in -1..1."""
+    """A network for these voices and codes, initialized from the seed; grid (codes, dimensions) in -1..1."""
     torch.manual_seed(config.loop.seed)
     sizes = {name: tuple(size) if isinstance(size, list) else size for name, size in config.network.items()}
     shape = {"codes": len(grid), "code_dims": grid.shape[1], "voices": tuple(v.name for v in voices)}

@@ -31,7 +31,7 @@ HEARD_AFTER = 1  # speech tokens after the last one of a piece at which the spee
 
 @dataclass(frozen=True)
 class ZipLoss:
-    """Weights and regularisation."""
+    """Weights and regularization."""
 
     alignment: float = 0.3
     alignment_heads: int = 2  # the first ones of every zip point
@@ -40,8 +40,8 @@ class ZipLoss:
     synthesis: float = 1.0  # weight of the synthesis loss, recognition is 1
     speech_noise: float = 0.08  # share of the speech inputs of synthesis replaced by random codes
     hearing_noise: float = 0.04  # the same for recognition
-    hearing_jitter: float = 0.0  # share of the speech inputs of recognition that slip to a neighbouring code
-    levels: tuple[int, ...] = (8, 8, 8, 8)  # of the quantiser; they say which codes are neighbours
+    hearing_jitter: float = 0.0  # share of the speech inputs of recognition that slip to a neighboring code
+    levels: tuple[int, ...] = (8, 8, 8, 8)  # of the quantizer; they say which codes are neighbors
     smoothing: float = 0.05  # label smoothing on text
     place_noise: float = 0.08  # seconds by which the known places of tokens are shaken, as tracking will be off
     place_slips: float = 0.08  # share of tokens whose place is off by up to half a second
@@ -66,7 +66,7 @@ class ZipStage(nn.Module):
     def forward(self, batch: PairBatch | Tensor) -> dict[str, Tensor]:
         if isinstance(batch, Tensor):
             return self._speech_alone(batch)
-        return self._recognise(batch) if batch.task == "recognise" else self._synthesise(batch)
+        return self._recognize(batch) if batch.task == "recognize" else self._synthesize(batch)
 
     def _speech_alone(self, windows: Tensor) -> dict[str, Tensor]:
         logits = self.model.speech(windows[:, :-1])
@@ -76,7 +76,7 @@ class ZipStage(nn.Module):
     def _run(self, batch: PairBatch, noise: float, jitter: float = 0.0) -> ZipperOutput:
         text_order, speech_order = orders(batch)
         speech = self._corrupt(self._jitter(batch.speech, jitter), noise)
-        target: Modality = "text" if batch.task == "recognise" else "speech"
+        target: Modality = "text" if batch.task == "recognize" else "speech"
         place = self._shake(places(batch, self.model.config.zip))
         text_place, speech_place = (place, None) if target == "text" else (None, place)
         return self.model(
@@ -110,7 +110,7 @@ class ZipStage(nn.Module):
         hit = (torch.rand(ids.shape, device=ids.device) < share) & (ids < min(config.begin_id, config.end_id))
         return torch.where(hit, ids + (moved - level) * strides[dimension], ids)
 
-    def _recognise(self, batch: PairBatch) -> dict[str, Tensor]:
+    def _recognize(self, batch: PairBatch) -> dict[str, Tensor]:
         out = self._run(batch, self.weights.hearing_noise, self.weights.hearing_jitter)
         assert out.text_logits is not None
         targets = _next(batch.text, batch.text_length)
@@ -143,7 +143,7 @@ class ZipStage(nn.Module):
         right = (logits.argmax(-1) == targets)[known].float().mean()
         return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED), right
 
-    def _synthesise(self, batch: PairBatch) -> dict[str, Tensor]:
+    def _synthesize(self, batch: PairBatch) -> dict[str, Tensor]:
         out = self._run(batch, self.weights.speech_noise)
         assert out.speech_logits is not None
         targets = _next(batch.speech, batch.speech_length)
@@ -208,7 +208,7 @@ def places(batch: PairBatch, zips: ZipConfig) -> Tensor:
     both run at a steady pace.
     """
     known = batch.spans[..., 0] >= 0  # (B, T text)
-    if batch.task == "recognise":
+    if batch.task == "recognize":
         found = batch.spans.float().mean(-1)
         steady = _steady(batch.text.shape[1], batch.text_length, batch.speech_length)
         return torch.where(_aligned(known), found.clamp(min=0), steady) * zips.speech_seconds_per_token
@@ -229,17 +229,17 @@ def _steady(count: int, target: Tensor, source: Tensor) -> Tensor:
 
 
 class Mixture:
-    """Batch number -> a batch of one of several kinds, in a fixed turn that gives each kind its share."""
+    """Batch number -> a batch of one of several kinds, in a fixed rotary that gives each kind its share."""
 
     def __init__(self, kinds: list[tuple[Callable[[int], Any], int]]) -> None:
-        """kinds: (batches, how many of each turn)."""
-        self.kinds, self.turn = kinds, sum(count for _, count in kinds)
+        """kinds: (batches, how many of each rotary)."""
+        self.kinds, self.rotary = kinds, sum(count for _, count in kinds)
         self.places = sorted(
             (place / count, kind, place) for kind, (_, count) in enumerate(kinds) for place in range(count)
         )
 
     def __call__(self, number: int) -> Any:
-        turn, place = divmod(number, self.turn)
+        rotary, place = divmod(number, self.rotary)
         _, kind, nth = self.places[place]
         batches, count = self.kinds[kind]
-        return batches(turn * count + nth)
+        return batches(rotary * count + nth)

@@ -1,4 +1,4 @@
-"""The training loop of every stage: optimisers, precision, schedule, saving, resuming, several processes."""
+"""The training loop of every stage: optimizers, precision, schedule, saving, resuming, several processes."""
 
 import gc
 import json
@@ -26,12 +26,12 @@ WEIGHTS_FILE = "weights.safetensors"
 LOG_FILE = "log.jsonl"
 
 Batch = Any
-Losses = Mapping[str, Tensor]  # must hold "loss", the one that is minimised, and may hold "tokens", a count
+Losses = Mapping[str, Tensor]  # must hold "loss", the one that is minimized, and may hold "tokens", a count
 
 
 @dataclass(frozen=True)
 class LoopConfig:
-    """How a stage is optimised.
+    """How a stage is optimized.
 
     Matrices inside the network take Muon steps (Jordan et al. 2024), scaled to the size of AdamW's so that one
     learning rate serves both; embeddings, norms, gates and biases take AdamW steps.
@@ -83,7 +83,7 @@ class Trainer:
             else torch.device("cpu")
         )
         stage.to(self.device)
-        self.optimisers = build_optimisers(stage, config)
+        self.optimizers = build_optimizers(stage, config)
         self.step = 0
         self.spent = 0.0  # seconds of this run, those before an interruption counted
         self.average = [p.detach().clone() for p in self._averaged()] if config.average else []
@@ -181,11 +181,11 @@ class Trainer:
         trained = [p for p in self.stage.parameters() if p.grad is not None]
         totals["grad"] = float(nn.utils.clip_grad_norm_(trained, self.config.clip))
         rate = learning_rate(self.step, self.progress(), self.config)
-        for optimiser in self.optimisers:
-            for group in optimiser.param_groups:
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
                 group["lr"] = rate * group["scale"]
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         if self.average:
             decay = min(self.config.average, (1 + self.step) / (10 + self.step))  # short at first
             torch._foreach_lerp_(self.average, [p.detach() for p in self._averaged()], 1 - decay)
@@ -204,7 +204,7 @@ class Trainer:
             file.write(json.dumps({"step": self.step, **{k: round(v, 5) for k, v in means.items()}}) + "\n")
 
     def save(self) -> None:
-        """Weights, optimisers, step (which is the data position) and random state; the old save survives a crash."""
+        """Weights, optimizers, step (which is the data position) and random state; the old save survives a crash."""
         if self.rank != 0:
             return
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.stage.state_dict().items()}
@@ -214,7 +214,7 @@ class Trainer:
                 "step": self.step,
                 "spent": self.spent,
                 "average": self.average,
-                "optimisers": [o.state_dict() for o in self.optimisers],
+                "optimizers": [o.state_dict() for o in self.optimizers],
                 "random": torch.get_rng_state(),
             },
             self.folder / (STATE_FILE + ".new"),
@@ -227,10 +227,10 @@ class Trainer:
         state = torch.load(self.folder / STATE_FILE, weights_only=True)
         self.step, self.spent = state["step"], state["spent"]
         self.average = [tensor.to(self.device) for tensor in state["average"]]
-        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
-            scales = [group["scale"] for group in optimiser.param_groups]
-            optimiser.load_state_dict(saved)
-            for group, scale in zip(optimiser.param_groups, scales, strict=True):
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            scales = [group["scale"] for group in optimizer.param_groups]
+            optimizer.load_state_dict(saved)
+            for group, scale in zip(optimizer.param_groups, scales, strict=True):
                 group["scale"] = scale  # a setting, which may differ from that of the interrupted run
         torch.set_rng_state(state["random"])
         log.info("resumed at step %d", self.step)
@@ -277,7 +277,7 @@ def learning_rate(step: int, progress: float, config: LoopConfig) -> float:
     return config.lr * (config.final_lr + (1 - config.final_lr) * left)
 
 
-def build_optimisers(stage: nn.Module, config: LoopConfig) -> list[torch.optim.Optimizer]:
+def build_optimizers(stage: nn.Module, config: LoopConfig) -> list[torch.optim.Optimizer]:
     """Muon for the matrices of Linear layers, AdamW for everything else that is trained."""
     matrices: list[Tensor] = []
     for module in stage.modules():

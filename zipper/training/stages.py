@@ -29,7 +29,7 @@ from zipper.rates import FRAMES_PER_TOKEN
 from zipper.speech.quantizer import ConvBlock, Quantizer, QuantizerConfig
 from zipper.speech.tokenizer import SpeechTokenizer
 from zipper.speech.whisper_encoder import EncoderConfig, WhisperEncoder, from_hugging_face
-from zipper.text.lexicon import FEWEST, KnownWords, count_words
+from zipper.text.lexicon import FEWEST, Lexicon, count_words
 from zipper.text.tokenizer import TextTokenizer
 from zipper.training.config import FusionConfig, PretrainConfig, TokenizerConfig, TowerSize
 from zipper.training.fusion import Mixture, ZipStage
@@ -84,13 +84,13 @@ def train_tokenizer(config: TokenizerConfig, work: Path, encoder: WhisperEncoder
 
 
 def keep_codes(trained: Quantizer, encoder_blocks: int) -> Quantizer:
-    """A quantiser whose encoder half learns on while its decoder half, and with it what each code means, stays.
+    """A quantizer whose encoder half learns on while its decoder half, and with it what each code means, stays.
 
     What was trained on the codes therefore goes on working. Encoder blocks that `trained` lacks add nothing at first.
     """
     before = trained.config.encoder_blocks
     if encoder_blocks < before:
-        raise ConfigError(f"The quantiser to go on from has {before} encoder blocks; encoder_blocks is smaller.")
+        raise ConfigError(f"The quantizer to go on from has {before} encoder blocks; encoder_blocks is smaller.")
     quantizer = Quantizer(replace(trained.config, encoder_blocks=encoder_blocks))
     quantizer.load_state_dict(trained.state_dict(), strict=False)
     for block in quantizer.encoder[before:]:
@@ -126,7 +126,7 @@ def held_out_figures(
 
 
 @torch.inference_mode()
-def tokenise(quantizer: Quantizer, work: Path, sources: Iterable[str], suffix: str = "") -> None:
+def tokenize(quantizer: Quantizer, work: Path, sources: Iterable[str], suffix: str = "") -> None:
     """Stage `tokens`: features to token ids, one utterance at a time, so that no padding is involved.
 
     suffix: of the names under which the tokens lie, with the same labels: sources of their own.
@@ -141,7 +141,7 @@ def tokenise(quantizer: Quantizer, work: Path, sources: Iterable[str], suffix: s
                 if utterance not in store.done:
                     _, ids = quantizer.encode(torch.from_numpy(np.array(features[utterance]))[None])
                     store.add(utterance, ids[0].numpy())
-        log.info("%s: %d utterances tokenised", name + suffix, len(features))
+        log.info("%s: %d utterances tokenized", name + suffix, len(features))
 
 
 def prepare_text(corpus: Path, work: Path, vocab_size: int, lines: int, pieces_of: Path | None = None) -> None:
@@ -157,7 +157,7 @@ def prepare_text(corpus: Path, work: Path, vocab_size: int, lines: int, pieces_o
     else:
         tokenizer = TextTokenizer.from_pretrained(pieces_of)
     tokenizer.save(work / "text")
-    KnownWords(word for word, count in count_words(rows).items() if count >= FEWEST).save(work / "text")
+    Lexicon(word for word, count in count_words(rows).items() if count >= FEWEST).save(work / "text")
     segments = (tokenizer.encode(row) for row in picked if row)
     np.save(work / "text" / "ids.npy", pack_tokens(segments, tokenizer.begin_id, tokenizer.end_id).astype(np.int16))
 
@@ -203,7 +203,7 @@ def pretrain_speech(config: PretrainConfig, work: Path, resume: bool) -> None:
 def code_embeddings(quantizer: Quantizer, width: int) -> Tensor:
     """Starting embeddings (codes, width) in which codes that sound alike lie close.
 
-    A code's row is what the quantiser's decoder makes of it when it is held: its phones and its place on the grid,
+    A code's row is what the quantizer's decoder makes of it when it is held: its phones and its place on the grid,
     in a random rotation, at the size of a tied embedding.
     """
     latents = quantizer.fsq.latents(torch.arange(quantizer.config.codes))  # (K, D)
@@ -249,8 +249,8 @@ def fuse(config: FusionConfig, work: Path, resume: bool) -> None:
     hearing, speaking, alone = config.mixture
     mixture = Mixture(
         [
-            (pairs("recognise", config.hear, 0.0), hearing),
-            (pairs("synthesise", config.speak, config.dropout), speaking),
+            (pairs("recognize", config.hear, 0.0), hearing),
+            (pairs("synthesize", config.speak, config.dropout), speaking),
             (windows, alone),
         ]
     )
@@ -264,7 +264,7 @@ def fuse(config: FusionConfig, work: Path, resume: bool) -> None:
     Trainer(stage, mixture, config.loop, work / "runs" / "zip", held_out).run(resume)
     save(model.eval(), work / "zipper")
     tokenizer.save(work / "zipper")
-    if words := KnownWords.from_pretrained(work / "text"):
+    if words := Lexicon.from_pretrained(work / "text"):
         words.save(work / "zipper")
 
 
@@ -304,8 +304,8 @@ def held_out_groups(work: Path, config: FusionConfig) -> list[tuple[str, Task, t
     readers = tuple(name for name in config.hear if name in READERS)
     strangers = tuple(name for name in config.hear if name in TENTHS)
     groups: list[tuple[str, Task, tuple[str, ...]]] = [
-        ("readers", "recognise", readers),
-        ("strangers", "recognise", strangers),
-        ("voice", "synthesise", config.speak),
+        ("readers", "recognize", readers),
+        ("strangers", "recognize", strangers),
+        ("voice", "synthesize", config.speak),
     ]
     return [group for group in groups if aligned_rows(work, group[2], held_out=True)]

@@ -1,4 +1,4 @@
-"""Stage `tokenizer`: teach the quantiser what to keep of Whisper's features."""
+"""Stage `tokenizer`: teach the quantizer what to keep of Whisper's features."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class TokenizerLoss:
 
 
 class TokenizerStage(nn.Module):
-    """Quantiser and its loss: cross-entropy of the phone in each 20 ms and squared error of the features."""
+    """Quantizer and its loss: cross-entropy of the phone in each 20 ms and squared error of the features."""
 
     def __init__(self, quantizer: Quantizer, weights: TokenizerLoss) -> None:
         super().__init__()

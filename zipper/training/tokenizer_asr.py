@@ -143,7 +143,7 @@ class HearingStage(nn.Module):
         out = quantizer(heard, tokens)
         place = torch.arange(clean.shape[1], device=clean.device)
         real = place < tokens[:, None] * FRAMES_PER_TOKEN  # (B, F)
-        error = (out.features.float() - quantizer.standardise(clean)).square().mean(-1)
+        error = (out.features.float() - quantizer.standardize(clean)).square().mean(-1)
         error = (error * real).sum() / real.sum()
         known = labels != IGNORED
         phones = F.cross_entropy(out.phones.float().flatten(0, 1), labels.flatten(), ignore_index=IGNORED)

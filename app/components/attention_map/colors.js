@@ -1,4 +1,4 @@
-// Colours of the map. Lightness in OKLab rises or falls evenly with the weight, so that equal steps look equal;
+// Colors of the map. Lightness in OKLab rises or falls evenly with the weight, so that equal steps look equal;
 // nothing is the page itself: paper in a light page, night in a dark one.
 
 // [lightness, chroma, hue in degrees] from weight 0 to the largest
@@ -9,8 +9,8 @@ const DARK_MAP = [
   [0.2, 0.012, 210], [0.35, 0.11, 285], [0.5, 0.115, 245], [0.65, 0.105, 195], [0.8, 0.13, 155], [0.95, 0.15, 112],
 ];
 
-/** 256 packed colours, little-endian RGBA. */
-function colourMap(dark) {
+/** 256 packed colors, little-endian RGBA. */
+function colorMap(dark) {
   const stops = dark ? DARK_MAP : LIGHT_MAP;
   const table = new Uint32Array(256);
   for (let i = 0; i < 256; i++) {
@@ -41,15 +41,15 @@ function oklch(lightness, chroma, degrees) {
   });
 }
 
-/** Values as an image of one pixel a cell, coloured by their share of `largest`. */
-function paint(canvas, values, columns, rows, largest, colours) {
+/** Values as an image of one pixel a cell, colored by their share of `largest`. */
+function paint(canvas, values, columns, rows, largest, colors) {
   canvas.width = columns;
   canvas.height = rows;
   const context = canvas.getContext("2d");
   const image = context.createImageData(columns, rows);
   const pixels = new Uint32Array(image.data.buffer);
   const factor = largest > 0 ? 255 / largest : 0;
-  for (let i = 0; i < pixels.length; i++) pixels[i] = colours[Math.min(255, (values[i] * factor + 0.5) | 0)];
+  for (let i = 0; i < pixels.length; i++) pixels[i] = colors[Math.min(255, (values[i] * factor + 0.5) | 0)];
   context.putImageData(image, 0, 0);
   return canvas;
 }

@@ -48,12 +48,12 @@ function nameWords(tokens) {
 
 /** The matrix that a selection shows: values row by row, and the largest of them. Kept once computed. */
 function matrixOf(passage, heads, selection) {
-  const { view, point, head, normalise } = selection;
-  const key = [view, view === "head" || view === "point" ? point : "", view === "head" ? head : "", normalise].join();
+  const { view, point, head, normalize } = selection;
+  const key = [view, view === "head" || view === "point" ? point : "", view === "head" ? head : "", normalize].join();
   if (!passage.known.has(key)) {
     if (passage.known.size > 40) passage.known.clear();
     const values = meanOf(passage, chosenHeads(passage, heads, selection));
-    if (normalise === "row maximum") scaleRows(values, passage.rows, passage.columns);
+    if (normalize === "row maximum") scaleRows(values, passage.rows, passage.columns);
     let largest = 0;
     for (let i = 0; i < values.length; i++) if (values[i] > largest) largest = values[i];
     passage.known.set(key, { values, largest });

@@ -41,7 +41,7 @@ QUESTIONS = {
 }
 # As on the page (heatmap/colors.js): lightness falls evenly from paper to the largest weight
 STOPS = "#fbfcf9 #d1e9d3 #99d7bb #6ac0b0 #35a8a8 #008ba9 #1c6ba3 #294c92 #312c7b #261758 #190537"
-COLOURS = LinearSegmentedColormap.from_list("zipper", STOPS.split())
+COLORS = LinearSegmentedColormap.from_list("zipper", STOPS.split())
 PATH, BOUNDARY = "#d9480f", "#6b7280"
 DPI = 200  # dots an inch of the PNG
 ROW_INCHES = 0.17  # one text token, so that its label stands at 8 points
@@ -142,7 +142,7 @@ def _draw_map(figure: Figure, axes: Axes, found: ShownMap, heads: Sequence[Align
     top = max(float(found.matrix.max()), 1e-6)
     image = axes.imshow(
         found.matrix,
-        cmap=COLOURS,
+        cmap=COLORS,
         vmin=0.0,
         vmax=top,
         aspect="auto",
@@ -157,7 +157,7 @@ def _draw_map(figure: Figure, axes: Axes, found: ShownMap, heads: Sequence[Align
     text, speech = dtw_path(-mean_weights(attention.weights, alignment_heads(attention, heads), rows))
     axes.plot(start + (speech + 0.5) / TOKEN_RATE, text, color=PATH, linewidth=0.9, label="alignment path")
     axes.legend(loc="upper right", fontsize=7, framealpha=0.85, borderpad=0.3)
-    share = found.selection.normalise == "row maximum"
+    share = found.selection.normalize == "row maximum"
     bar = figure.colorbar(image, ax=axes, fraction=0.03, pad=0.01, aspect=36)
     bar.set_label("share of the row's largest weight" if share else "attention weight (softmax)", fontsize=8)
     bar.ax.tick_params(labelsize=7)

@@ -31,7 +31,7 @@ let request = 0; // counts values, so that a late unpacking is dropped
 let wanted = 0; // passage to show as soon as its picture is here
 let grid = false;
 let tokenView = false;
-const selection = { passage: 0, view: "alignment", point: 0, head: 0, normalise: "softmax" };
+const selection = { passage: 0, view: "alignment", point: 0, head: 0, normalize: "softmax" };
 
 // ---- values ----------------------------------------------------------------------------------------------
 
@@ -58,7 +58,7 @@ async function update() {
   setSound();
   fillSelectors(opened);
   fillGates($("bars"), payload.gates);
-  $("heading").textContent = payload.synthesised
+  $("heading").textContent = payload.synthesized
     ? "Gates into the speech tower: how much of the text comes through at each zip point"
     : "Gates into the text tower: how much of the speech comes through at each zip point";
   fillChips($("chips"), payload.heads, showHead);
@@ -148,7 +148,7 @@ function fillStrip() {
     const words = payload.passages.flatMap((raw) => raw.words.map(asItem));
     tracks = [addTrack(items, "Words", words, "zm-word", play)];
   }
-  $("key").hidden = tokenView || payload.synthesised;
+  $("key").hidden = tokenView || payload.synthesized;
   $("show-words").setAttribute("aria-pressed", !tokenView);
   $("show-tokens").setAttribute("aria-pressed", tokenView);
 }
@@ -157,12 +157,12 @@ function fillStrip() {
 
 function readLook() {
   const style = getComputedStyle(root);
-  const colour = (name) => style.getPropertyValue(`--zm-${name}`).trim();
+  const color = (name) => style.getPropertyValue(`--zm-${name}`).trim();
   const dark = root.closest(".dark") !== null;
-  if (!look || look.dark !== dark) look = { dark, colours: colourMap(dark) };
+  if (!look || look.dark !== dark) look = { dark, colors: colorMap(dark) };
   look.font = style.fontFamily;
   const names = ["ink", "dim", "line", "boundary", "path", "casing", "wave", "accent", "veil"];
-  for (const name of names) look[name] = colour(name);
+  for (const name of names) look[name] = color(name);
 }
 
 /** Lay out for the present width and theme, and draw everything. */
@@ -179,7 +179,7 @@ function resize() {
   $("out").disabled = zoom === ZOOMS[0];
   $("in").disabled = zoom === ZOOMS.at(-1);
   const ramp = Float32Array.from({ length: 256 }, (_, i) => i);
-  paint($("ramp"), ramp, 256, 1, 255, look.colours);
+  paint($("ramp"), ramp, 256, 1, 255, look.colors);
   drawGutter($("gutter"), gutter, place, passage, look, marked);
   draw();
   drawOver($("over"), place, passage, look, cell);
@@ -225,7 +225,7 @@ function headsName() {
 }
 
 function matrixName() {
-  return `${headsName()}, ${selection.normalise === "softmax" ? "softmax weights" : "each row by its maximum"}`;
+  return `${headsName()}, ${selection.normalize === "softmax" ? "softmax weights" : "each row by its maximum"}`;
 }
 
 function explanation() {
@@ -237,7 +237,7 @@ function explanation() {
     : `Each column is 40 ms of the sound, each row a piece of the text: the ${stronger} a spot, the more the model ` +
       "looked at that piece when it made that moment.";
   const scale =
-    selection.normalise === "row maximum"
+    selection.normalize === "row maximum"
       ? "Each row is divided by its largest weight, so that faint rows show as well."
       : `Weights are as the softmax gave them: a ${recognition ? "row" : "column"} sums to at most 1.`;
   return `${seen} ${scale}`;

@@ -33,7 +33,7 @@ function itemButton(item, index, className) {
   return button;
 }
 
-/** A labelled line of items, one of them in the tab order and the others reached by arrow keys. */
+/** A labeled line of items, one of them in the tab order and the others reached by arrow keys. */
 function addTrack(parent, label, items, className, play) {
   const line = make("div", `zm-line ${className}-line`);
   line.setAttribute("role", "group");
@@ -92,7 +92,7 @@ function thumbnail(passage, heads, selection, look, choose) {
   button.type = "button";
   const [columns, rows] = [Math.min(passage.columns, THUMB[0]), Math.min(passage.rows, THUMB[1])];
   const pooled = pool(values, passage.columns, passage.rows, columns, rows);
-  const canvas = paint(make("canvas"), pooled, columns, rows, largest, look.colours);
+  const canvas = paint(make("canvas"), pooled, columns, rows, largest, look.colors);
   canvas.setAttribute("aria-hidden", "true");
   const name = make("span", "zm-thumb-name", `head ${head + 1}`);
   if (score > 0) name.append(make("span", "zm-score", `aligns ${score.toFixed(2)}`));

@@ -24,7 +24,7 @@ from zipper.rates import TOKEN_RATE
 from zipper.results import Attention, Passage, Speech
 
 View = Literal["alignment", "mean", "point", "head"]
-Normalise = Literal["softmax", "row maximum"]
+Normalize = Literal["softmax", "row maximum"]
 FAINTEST = 1e-3  # share of a head's maximum
 PEAKS = 100  # pairs of lowest and highest sample a second
 QUIETEST_PEAK = 0.05  # full scale of the waveform strip, at least: silence stays flat
@@ -41,7 +41,7 @@ class Selection(NamedTuple):
     view: View = "alignment"
     point: int = 0
     head: int = 0
-    normalise: Normalise = "softmax"
+    normalize: Normalize = "softmax"
 
 
 def select(data: Mapping[str, Any], passages: Sequence[Passage]) -> Selection:
@@ -49,8 +49,8 @@ def select(data: Mapping[str, Any], passages: Sequence[Passage]) -> Selection:
     passage = _index(data.get("passage"), len(passages))
     points, heads = passages[passage].attention.weights.shape[:2]
     view: View = _one_of(data.get("view"), get_args(View))
-    normalise: Normalise = _one_of(data.get("normalise"), get_args(Normalise))
-    return Selection(passage, view, _index(data.get("point"), points), _index(data.get("head"), heads), normalise)
+    normalize: Normalize = _one_of(data.get("normalize"), get_args(Normalize))
+    return Selection(passage, view, _index(data.get("point"), points), _index(data.get("head"), heads), normalize)
 
 
 def shown_matrix(
@@ -70,7 +70,7 @@ def shown_matrix(
         name = f"mean of {len(chosen)} alignment heads"
     else:
         matrix, name = weights.mean((0, 1)), f"mean of all {weights.shape[0] * weights.shape[1]} heads"
-    if selection.normalise == "row maximum":
+    if selection.normalize == "row maximum":
         return matrix / np.maximum(matrix.max(1, keepdims=True), 1e-9), f"{name}, each row by its maximum"
     return matrix, f"{name}, softmax weights"
 
@@ -106,7 +106,7 @@ def map_payload(shown: Shown, heads: Sequence[AlignmentHead], audio_url: str | N
         "seconds": round(len(shown.samples) / shown.sample_rate, 3),
         "seconds_per_token": 1 / TOKEN_RATE,
         "audio": audio_url,
-        "synthesised": isinstance(shown.result, Speech),
+        "synthesized": isinstance(shown.result, Speech),
         "heads": [[h.zip_point, h.head, round(h.score, 4)] for h in alignment_heads(first, heads)],
         "gates": [[round(float(gate), 4) for gate in row] for row in first.gates],
         "passages": [outlines[0] | _picture(passages[0], shown, heads), *outlines[1:]],
@@ -137,7 +137,7 @@ def _outline(passage: Passage) -> dict[str, Any]:
 def _picture(passage: Passage, shown: Shown, heads: Sequence[AlignmentHead]) -> dict[str, Any]:
     """What is drawn of a passage, packed."""
     attention = passage.attention
-    weights, maxima = quantise(attention.weights)
+    weights, maxima = quantize(attention.weights)
     rate = shown.sample_rate
     heard = shown.samples[round(passage.start * rate) : round(passage.end * rate)]
     mel = mel_strip(heard, rate)
@@ -156,7 +156,7 @@ def _picture(passage: Passage, shown: Shown, heads: Sequence[AlignmentHead]) -> 
     }
 
 
-def quantise(weights: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
+def quantize(weights: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
     """Weights (Z, H, T text, T speech) as bytes of the same shape, and each head's maximum (Z, H).
 
     A weight is its head's maximum times (byte / 255)².

@@ -37,7 +37,7 @@ function prepare(canvas, width, height, ratio) {
 function drawBase(canvas, place, passage, shown, look, options) {
   const context = prepare(canvas, place.width, place.height, place.ratio);
   const { columns, rows } = passage;
-  const cells = paint(document.createElement("canvas"), shown.values, columns, rows, shown.largest, look.colours);
+  const cells = paint(document.createElement("canvas"), shown.values, columns, rows, shown.largest, look.colors);
   context.imageSmoothingEnabled = false;
   context.drawImage(cells, 0, 0, place.width, place.matrix);
   context.imageSmoothingEnabled = true;
@@ -51,16 +51,16 @@ function drawBase(canvas, place, passage, shown, look, options) {
   context.strokeRect(0.5, 0.5, place.width - 1, place.matrix - 1);
 }
 
-/** Low bands below; kept until the colours change. */
+/** Low bands below; kept until the colors change. */
 function melImage(passage, look) {
-  if (passage.melColours !== look.colours) {
+  if (passage.melColors !== look.colors) {
     const { bands, frames, mel } = passage;
     const turned = new Uint8Array(mel.length);
     for (let band = 0; band < bands; band++) {
       turned.set(mel.subarray(band * frames, (band + 1) * frames), (bands - 1 - band) * frames);
     }
-    passage.melCanvas = paint(document.createElement("canvas"), turned, frames, bands, 255, look.colours);
-    passage.melColours = look.colours;
+    passage.melCanvas = paint(document.createElement("canvas"), turned, frames, bands, 255, look.colors);
+    passage.melColors = look.colors;
   }
   return passage.melCanvas;
 }
@@ -126,7 +126,7 @@ function fitted(context, text, room) {
   return "";
 }
 
-/** The warping path, cased so that it shows on any colour. */
+/** The warping path, cased so that it shows on any color. */
 function drawPath(context, place, passage, look) {
   const { path, columns } = passage;
   context.beginPath();

@@ -17,7 +17,7 @@ function describe({ row, column }) {
   const token = passage.tokens[row];
   const value = matrixOf(passage, payload.heads, selection).values[row * passage.columns + column];
   const within = token.word === token.text ? "" : ` in “${token.word}”`;
-  const relative = selection.normalise === "softmax" ? "" : " of the row's maximum";
+  const relative = selection.normalize === "softmax" ? "" : " of the row's maximum";
   return `“${token.text}”${within} × ${time}: ${value.toFixed(3)}${relative}, ${headsName()}`;
 }
 

@@ -40,8 +40,8 @@ $("head").addEventListener("change", (event) => {
   if (selection.view === "head") selection.head = Number(event.target.value);
   draw();
 });
-$("normalise").addEventListener("change", (event) => {
-  selection.normalise = event.target.value;
+$("normalize").addEventListener("change", (event) => {
+  selection.normalize = event.target.value;
   draw();
 });
 for (const name of ["with-path", "with-words"]) $(name).addEventListener("change", draw);

@@ -1,4 +1,4 @@
-"""Words with marks on some of them, and what the marks mean: a component that tells them by more than colour."""
+"""Words with marks on some of them, and what the marks mean: a component that tells them by more than color."""
 
 from pathlib import Path
 from typing import Any

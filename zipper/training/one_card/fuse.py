@@ -142,9 +142,9 @@ class DevicePairs:
 def held_out_batches(rows: Sequence[Row], make: "PairMaker") -> dict[str, list[PairBatch]]:
     """Batches of the people that are held out, by group, unchanged views alone."""
     groups: dict[str, tuple[Task, list[Row]]] = {
-        "readers": ("recognise", [row for row in rows if row.source in READERS]),
-        "strangers": ("recognise", [row for row in rows if row.source in TENTHS]),
-        "voice": ("synthesise", [row for row in rows if row.speaker == VOICE and "." not in row.source]),
+        "readers": ("recognize", [row for row in rows if row.source in READERS]),
+        "strangers": ("recognize", [row for row in rows if row.source in TENTHS]),
+        "voice": ("synthesize", [row for row in rows if row.speaker == VOICE and "." not in row.source]),
     }
     found: dict[str, list[PairBatch]] = {}
     for group, (task, some) in groups.items():
@@ -213,7 +213,7 @@ def fuse(
     windows = DeviceWindows(spoken, max(1, a.batch_tokens // a.window), make.device, a.window)
     heard, mouth = heard_rows(train, a.heard_generated), [row for row in train if is_spoken(row)]
     log.info("part %d: %.1f h are heard, %.1f h are spoken", part, hours(heard), hours(mouth))
-    kinds = (make("recognise", heard, 0.0), make("synthesise", mouth, DROPOUT), windows)
+    kinds = (make("recognize", heard, 0.0), make("synthesize", mouth, DROPOUT), windows)
     held_out = held_out_batches([row for row in rows if is_held_out(row.id)], make)
     loop = LoopConfig(
         steps=0,
@@ -227,7 +227,7 @@ def fuse(
     )
     trainer = Trainer(stage, Mixture(list(zip(kinds, a.mixture, strict=True))), loop, a.run / f"zip-{part}", held_out)
     if before is not None:
-        trainer.optimisers, trainer.step = before.optimisers, before.step
+        trainer.optimizers, trainer.step = before.optimizers, before.step
     trainer.run(resume=False)
     log.info("part %d ends at step %d", part, trainer.step)
     return trainer

@@ -79,7 +79,7 @@ def test_a_folder_may_have_no_words_or_broken_ones(tmp_path: Path) -> None:
     assert Lexicon.from_pretrained(tmp_path) is None
     KNOWN.save(tmp_path)
     again = Lexicon.from_pretrained(tmp_path)
-    assert again is not None and len(again) == len(KNOWN) and "sailor" in again and again.begins("sailo")
+    assert again is not None and len(again) == len(KNOWN) and "sailor" in again and again.has_prefix("sailo")
     (tmp_path / "words.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(WeightsError, match="words.txt"):
         Lexicon.from_pretrained(tmp_path)

@@ -248,11 +248,11 @@ def _targets(recordings: Sequence[str], output: str | None, file_format: str) ->
         Path(output).mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
         raise StorageError(f"The folder {output} cannot be made: {getattr(error, 'strerror', error)}.") from error
-    return {name: Target(os.path.join(output, f"{stem}.{file_format}"), file_format) for name, stem in stems.items()}
+    return {name: Target(str(Path(output) / f"{stem}.{file_format}"), file_format) for name, stem in stems.items()}
 
 
 def _is_folder(output: str | None) -> bool:
-    return bool(output) and (str(output).endswith(os.sep) or os.path.isdir(str(output)))
+    return bool(output) and (str(output).endswith(os.sep) or Path(str(output)).is_dir())
 
 
 def _format(output: str | None) -> str:

@@ -50,7 +50,7 @@ def _own_descriptor(path: Path) -> int | None:
             return int(path.name)
         if not path.is_symlink():
             return None
-        path = path.parent / os.readlink(path)
+        path = path.parent / path.readlink()
     return None
 
 
@@ -82,7 +82,7 @@ def _replace(place: Path, data: bytes, old: os.stat_result | None) -> None:
             os.fsync(handle)  # a full disk may only show here
         finally:
             os.close(handle)
-        os.replace(temporary, place)
+        temporary.replace(place)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

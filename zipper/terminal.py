@@ -21,7 +21,7 @@ BLOCK = 1 << 20  # bytes copied at a time
 def flows(name: str) -> bool:
     """Whether a name is that of a pipe or a device, which can be read once and is never replaced."""
     try:
-        mode = os.stat(name).st_mode
+        mode = Path(name).stat().st_mode
     except (OSError, ValueError):  # ValueError: a null byte
         return False
     return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISSOCK(mode)
@@ -48,7 +48,7 @@ def recording(name: str) -> Iterator[Path]:
             if name == STANDARD:
                 _copy(_standard_input(), path)
             else:
-                with open(name, "rb") as source:
+                with Path(name).open("rb") as source:
                     _copy(source, path)
         except OSError as error:
             raise StorageError(f"{path.name} could not be copied: {error.strerror}.") from error

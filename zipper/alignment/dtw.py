@@ -4,6 +4,8 @@ Method: Sakoe and Chiba (1978) with the three unit steps; as Whisper (Radford et
 attention.
 """
 
+from typing import cast
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
@@ -19,7 +21,7 @@ def median_filter(x: np.ndarray, width: int) -> np.ndarray:
         return x
     half = width // 2
     padded = np.pad(x, [(0, 0)] * (x.ndim - 1) + [(half, half)], mode="edge")
-    return np.median(sliding_window_view(padded, width, axis=-1), axis=-1)
+    return cast(np.ndarray, np.median(sliding_window_view(padded, width, axis=-1), axis=-1))
 
 
 def dtw_path(cost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

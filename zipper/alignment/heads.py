@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import numpy as np
 
@@ -42,7 +42,7 @@ def monotonic_score(weights: np.ndarray, direction: Direction) -> float:
     for i, j in zip(*dtw_path(-weights.astype(np.float64)), strict=True):
         near[max(0, i - NEAR) : i + NEAR + 1, max(0, j - NEAR) : j + NEAR + 1] = True
     share = float(weights[near].sum()) / (n if direction == "text_from_speech" else m)
-    return min(1.0, share) * max(0.0, position_correlation(weights))
+    return cast(float, min(1.0, share) * max(0.0, position_correlation(weights)))
 
 
 def position_correlation(weights: np.ndarray) -> float:

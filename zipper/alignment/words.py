@@ -8,7 +8,7 @@ as the weights are standardized per speech token, the same path search serves bo
 import functools
 import itertools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 
@@ -135,7 +135,7 @@ def voiced_tokens(samples: np.ndarray, samples_per_token: int) -> np.ndarray:
     edges = np.minimum(np.arange(0, len(samples) + samples_per_token, samples_per_token), len(samples))
     energy = np.cumsum(np.concatenate([[0.0], np.square(samples, dtype=np.float64)]))
     power = np.diff(energy[edges]) / np.maximum(np.diff(edges), 1)  # (count,)
-    return power > max(power.max(initial=0.0) * 10 ** (-QUIET_DB / 10), 1e-12)
+    return cast(np.ndarray, power > max(power.max(initial=0.0) * 10 ** (-QUIET_DB / 10), 1e-12))
 
 
 def _word_span(word: WordTokens, pieces: Sequence[str], starts: np.ndarray, stops: np.ndarray) -> tuple[int, int]:

@@ -14,7 +14,7 @@ FORMATS = "WAV, FLAC, OGG, Opus, MP3, AIFF, and with ffmpeg WebM, MP4, M4A, AAC,
 
 
 @contextmanager
-def open_file(path: Path, name: str, malformed: libsndfile.Malformed | None = None) -> Iterator[Recording]:
+def open_file(path: Path, name: str, malformed: libsndfile.DamagedError | None = None) -> Iterator[Recording]:
     """Open a file for as long as the context lasts; nothing of its sound is decoded yet.
 
     malformed: what libsndfile said of the same file, so that ffmpeg may try. Raises AudioError for what is missing,
@@ -50,7 +50,7 @@ def _header(path: Path, name: str) -> Header:
 
 
 def _reopened(
-    path: Path, name: str, header: Header, malformed: libsndfile.Malformed
+    path: Path, name: str, header: Header, malformed: libsndfile.DamagedError
 ) -> AbstractContextManager[Recording]:
     """An Ogg file in ffmpeg's hands: libsndfile gives up where the times of pages and the sound in them do not agree.
 
@@ -68,7 +68,7 @@ def _open_sound(stack: ExitStack, path: Path, name: str, header: Header) -> Reco
     """Open a file that libsndfile should know; with codecs that it lacks, ffmpeg may."""
     try:
         return stack.enter_context(libsndfile.open_recording(path, name, header))
-    except libsndfile.NotRead as error:
+    except libsndfile.UnreadableError as error:
         kind = other_codec(header.head)
         if kind is not None and ffmpeg.installed():
             return stack.enter_context(ffmpeg.open_recording(path, name, kind, header.missing))

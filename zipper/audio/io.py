@@ -21,7 +21,7 @@ from zipper import limits
 from zipper.audio.arrays import from_array
 from zipper.audio.decode import open_file
 from zipper.audio.downmix import Mixdown
-from zipper.audio.libsndfile import Malformed
+from zipper.audio.libsndfile import DamagedError
 from zipper.audio.recording import Recording, printable
 from zipper.errors import AudioError, LimitError
 from zipper.files import save
@@ -50,7 +50,7 @@ def load_audio(source: AudioSource, rate: int = SPEECH_RATE) -> Samples:
     """
     try:
         name, mono = _decoded(source, rate)
-    except Malformed as malformed:
+    except DamagedError as malformed:
         name, mono = _decoded(source, rate, malformed)
     if len(mono) == 0:
         raise AudioError(f"{name} holds no sound: it has 0 samples.")
@@ -79,7 +79,7 @@ def wav_bytes(samples: npt.ArrayLike, sample_rate: int) -> bytes:
     return buffer.getvalue()
 
 
-def _decoded(source: AudioSource, rate: int, malformed: Malformed | None = None) -> tuple[str, Samples]:
+def _decoded(source: AudioSource, rate: int, malformed: DamagedError | None = None) -> tuple[str, Samples]:
     """Name of a source for messages, and all of its sound; malformed: what was said of it when it was tried before."""
     with _opened(source, malformed) as recording, closing(_mono(recording, rate)) as blocks:
         recording.check()
@@ -87,7 +87,7 @@ def _decoded(source: AudioSource, rate: int, malformed: Malformed | None = None)
 
 
 @contextmanager
-def _opened(source: AudioSource, malformed: Malformed | None) -> Iterator[Recording]:
+def _opened(source: AudioSource, malformed: DamagedError | None) -> Iterator[Recording]:
     """A source as a recording, of which nothing is decoded yet."""
     if isinstance(source, tuple) and len(source) == 2:
         yield from_array(*source)

@@ -50,7 +50,7 @@ class SpeechDetector(nn.Module):
         padded = functional.pad(samples, (CONTEXT, count * FRAME - len(samples)))
         state: tuple[Tensor, Tensor] | None = None
         found = []
-        for frames in padded.unfold(0, CONTEXT + FRAME, FRAME).split(BLOCK):
+        for frames in torch.split(padded.unfold(0, CONTEXT + FRAME, FRAME), BLOCK):
             heard, state = self.recurrent(self._features(frames)[:, None], state)  # one recording, frame after frame
             found.append(torch.sigmoid(self.last(functional.relu(heard).transpose(1, 2))).flatten())
         return torch.cat(found)

@@ -145,8 +145,7 @@ def run_tts(args: argparse.Namespace) -> Report:
         spoken.append(speak_all(HIBARI, hibari_voice(args.threads), lines, args.out))
     elif args.peer:
         spoken.append(recorded(Path(args.peer), lines.said))
-    for peer in list(spoken[1:]):  # what of its speech the tokens keep
-        spoken.append(_from_tokens(peer, zipper, args, f"{peer.name}, from its tokens"))
+    spoken += [_from_tokens(peer, zipper, args, f"{peer.name}, from its tokens") for peer in spoken[1:]]
     return _judge_all(spoken, args, lines.normal())
 
 

@@ -4,6 +4,7 @@ Each is float32 (n,) at 16 kHz and the same every time. :data:`SIGNALS` names th
 """
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -198,7 +199,7 @@ def _voice(pitch: Array, count: int, fall: float = 1.0) -> Array:
 
 def _steps(place: Array, scale: Sequence[int] = SCALE) -> Array:
     """Half tones of a tune at places counted in notes."""
-    return np.array(scale, float)[place.astype(int) % len(scale)]
+    return cast(Array, np.array(scale, float)[place.astype(int) % len(scale)])
 
 
 def _noise(count: int) -> Array:

@@ -87,10 +87,8 @@ def evaluate_pauses(
     alone = {r.id: _heard(zipper, r.samples) for pair in pairs for r in pair}
     each = [([_spoken(r, 0.0)], alone[r.id]) for pair in pairs for r in pair]
     known = {name: len(transcript.words) for name, transcript in alone.items()}
-    results = [_result(0.0, each, known)]
-    for pause in pauses:
-        results.append(_result(pause, list(_paired(zipper, pairs, pause)), known))
-    return results
+    paired = (_result(pause, list(_paired(zipper, pairs, pause)), known) for pause in pauses)
+    return [_result(0.0, each, known), *paired]
 
 
 def _paired(

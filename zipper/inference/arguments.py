@@ -3,7 +3,7 @@
 import math
 import operator
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from zipper.errors import OptionError, TextError, ZipperError
 
@@ -29,7 +29,7 @@ def seed(value: Any) -> int:
 def later_seed(first: int, count: int) -> int:
     """The seed `count` after one, which begins again below after the largest."""
     half = 2 ** (SEED_BITS - 1)
-    return (first + count + half) % (2 * half) - half
+    return cast(int, (first + count + half) % (2 * half) - half)
 
 
 def real(value: Any, name: str, low: float) -> float:

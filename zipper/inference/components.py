@@ -134,5 +134,5 @@ def load_components(folder: str | os.PathLike[str]) -> Components:
 
 def _check_folders(root: Path) -> None:
     for name in (MODEL_FOLDER, SPEECH_TOKENIZER_FOLDER, DETOKENIZER_FOLDER):
-        if not os.path.isdir(root / name):  # also where the name itself is impossible
+        if not (root / name).is_dir():  # also where the name itself is impossible
             raise WeightsError(f"There is no model in {root}: the folder {name} is missing.")

@@ -37,7 +37,7 @@ def import_llama(source: str | os.PathLike[str], *, begin_id: int | None = None,
     tower cannot reproduce exactly: untied, with biases, or of another family.
     """
     path = Path(source)
-    if not os.path.exists(path):  # also where the name itself is impossible
+    if not path.exists():  # also where the name itself is impossible
         raise WeightsError(f"There is no checkpoint at {path}: name its folder, or its one safetensors file.")
     folder = path if path.is_dir() else path.parent
     settings = read_json(folder / CONFIG_FILE)

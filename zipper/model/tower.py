@@ -86,9 +86,9 @@ class Attention(nn.Module):
         """(B, T, C) -> (B, T, C); the cache, if any, gains T positions."""
         batch, count, width = x.shape
         heads = self.qkv(x).view(batch, count, -1, self.head_width)  # (B, T, H + 2K, D)
-        turned, v = heads.split((self.heads + self.kv_heads, self.kv_heads), dim=2)
-        turned = apply_rotary(turned, rotary).transpose(1, 2)  # (B, H + K, T, D)
-        q, k = turned.split((self.heads, self.kv_heads), dim=1)
+        rotated, v = torch.split(heads, [self.heads + self.kv_heads, self.kv_heads], dim=2)
+        rotated = apply_rotary(rotated, rotary).transpose(1, 2)  # (B, H + K, T, D)
+        q, k = torch.split(rotated, [self.heads, self.kv_heads], dim=1)
         v = v.transpose(1, 2)
         if cache is not None:
             k, v = cache.append(k, v)  # (B, K, S, D)

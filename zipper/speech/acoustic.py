@@ -10,6 +10,7 @@ Shapes: B sequences, N tokens, T frames, C = width, M = 80 bands, V voices.
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -102,7 +103,7 @@ class Block(nn.Module):
         # As an image of height 1 it is in "channels last" order already: much faster than a 1-D convolution.
         y = F.pad(y, (0, 0, *self.context)).transpose(1, 2).unsqueeze(2)  # (B, C, 1, T + context)
         y = self.depthwise(y).squeeze(2).transpose(1, 2)  # (B, T, C)
-        return x + self.down(F.gelu(self.up(self.norm(y))))
+        return cast(Tensor, x + self.down(F.gelu(self.up(self.norm(y)))))
 
 
 class Stack(nn.Module):
@@ -117,7 +118,7 @@ class Stack(nn.Module):
         """(B, T, C) -> (B, T, C)."""
         for block in self.blocks:
             x = block(x, mask)
-        return self.norm(x)
+        return cast(Tensor, self.norm(x))
 
 
 class CodeEmbedding(nn.Module):
@@ -137,7 +138,7 @@ class CodeEmbedding(nn.Module):
     def forward(self, codes: Tensor) -> Tensor:
         """(B, N) -> (B, N, C)."""
         point = self.get_buffer("grid")[codes]
-        return self.down(F.gelu(self.up(point))) + self.table(codes)
+        return cast(Tensor, self.down(F.gelu(self.up(point))) + self.table(codes))
 
 
 class HarmonicTemplate(nn.Module):
@@ -178,7 +179,7 @@ class Flow(nn.Module):
         """x (B, T, M) at time (B,) between 0, noise, and 1 -> velocity (B, T, M)."""
         angles = time[:, None] * self.get_buffer("frequencies")
         moment = self.time(torch.cat([angles.sin(), angles.cos()], 1))[:, None]  # (B, 1, C)
-        return self.outlet(self.stack(self.inlet(x) + condition + moment, mask))
+        return cast(Tensor, self.outlet(self.stack(self.inlet(x) + condition + moment, mask)))
 
 
 class AcousticModel(nn.Module):
@@ -208,7 +209,7 @@ class AcousticModel(nn.Module):
     def encode(self, codes: Tensor, voice: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Codes (B, N) and voices (B,) -> features of the tokens (B, N, C); lengths (B,) if padded."""
         mask = None if lengths is None else padding_mask(lengths, codes.shape[1])
-        return self.tokens(self.codes(codes) + self.token_voice(voice)[:, None], mask)
+        return cast(Tensor, self.tokens(self.codes(codes) + self.token_voice(voice)[:, None], mask))
 
     def spread(self, h: Tensor, frames: Tensor, first: int = 0, lengths: Tensor | None = None) -> Tensor:
         """Features of the tokens from `first` on (B, N, C) -> of frames (T,), interpolated (B, T, C)."""
@@ -219,7 +220,7 @@ class AcousticModel(nn.Module):
         row = torch.arange(len(h), device=h.device)[:, None]
         angle = 2 * math.pi * fraction
         phase = self.phase(torch.stack([angle.sin(), angle.cos()], 1))  # (T, C)
-        return torch.lerp(h[row, low], h[row, high], fraction[:, None].to(h.dtype)) + phase
+        return cast(Tensor, torch.lerp(h[row, low], h[row, high], fraction[:, None].to(h.dtype)) + phase)
 
     def coarse(self, h: Tensor, voice: Tensor, hz: Tensor | None = None, mask: Tensor | None = None) -> Coarse:
         """Frame features -> mel without detail, at pitch hz (B, T), 0 where unvoiced, or the predicted."""
@@ -245,7 +246,7 @@ class AcousticModel(nn.Module):
 
     def condition(self, coarse: Coarse) -> Tensor:
         """Condition of the flow (B, T, C); no gradient reaches the coarse mel, which has its own loss."""
-        return self.flow.condition(torch.cat([coarse.features, coarse.mel.detach()], -1))
+        return cast(Tensor, self.flow.condition(torch.cat([coarse.features, coarse.mel.detach()], -1)))
 
     def refine(self, coarse: Coarse, noise: Tensor) -> Tensor:
         """Coarse mel and noise (B, T, M) -> standardized mel, in flow_steps Euler steps."""

@@ -7,6 +7,7 @@ Shapes: B clips, T frames, C channels.
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil, prod
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -62,6 +63,7 @@ class ResidualBlock(nn.Module):
         self.convs2 = nn.ModuleList(convolution(1) for _ in dilations)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, T) -> (B, C, T)."""
         for dilated, plain in zip(self.convs1, self.convs2, strict=True):
             x = x + plain(F.leaky_relu(dilated(F.leaky_relu(x, SLOPE)), SLOPE))
         return x
@@ -97,10 +99,10 @@ class HifiGan(nn.Module):
             x = upsample(F.leaky_relu(x, SLOPE))  # (B, C / 2, T * rate)
             blocks = self.resblocks[stage * parallel : (stage + 1) * parallel]
             x = torch.stack([block(x) for block in blocks]).mean(0)
-        return self.conv_post(F.leaky_relu(x))[:, 0].tanh()
+        return cast(Tensor, self.conv_post(F.leaky_relu(x))[:, 0].tanh())
 
     def window(self, mel: Tensor, first: int, last: int) -> Tensor:
         """Samples of frames first..last of mel (T, 80), the same as forward on all of it gives."""
         start, end = max(0, first - self.config.reach), min(len(mel), last + self.config.reach)
         samples = self(mel[None, start:end])[0]
-        return samples[(first - start) * VOCODER_HOP : (last - start) * VOCODER_HOP]
+        return cast(Tensor, samples[(first - start) * VOCODER_HOP : (last - start) * VOCODER_HOP])

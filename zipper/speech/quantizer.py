@@ -9,7 +9,7 @@ Shapes: B batch, F frames (50 Hz), T tokens (25 Hz), W feature width, C network 
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -37,9 +37,11 @@ class QuantizerConfig:
 
     @property
     def codes(self) -> int:
+        """How many codes there are: the product of the levels."""
         return math.prod(self.levels)
 
     def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
         return asdict(self)
 
 
@@ -81,10 +83,10 @@ class ConvBlock(nn.Module):
         self.down = nn.Linear(4 * width, width)
         self.dropout = nn.Dropout(0.0)  # training sets its share
 
-    def forward(self, x: Tensor, real: Tensor) -> Tensor:
-        """x: (B, T, C), real: (B, T, 1) with 0 behind the end. Returns (B, T, C)."""
-        y = self.depthwise((x * real).transpose(1, 2)).transpose(1, 2)
-        return x + self.dropout(self.down(F.gelu(self.up(self.norm(y)))))
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """x: (B, T, C), mask: (B, T, 1) with 0 behind the end. Returns (B, T, C)."""
+        y = self.depthwise((x * mask).transpose(1, 2)).transpose(1, 2)
+        return cast(Tensor, x + self.dropout(self.down(F.gelu(self.up(self.norm(y))))))
 
 
 class Quantized(NamedTuple):
@@ -125,32 +127,33 @@ class Quantizer(nn.Module):
         self.scale.copy_(1 / std.clamp(min=1e-4))
 
     def standardize(self, features: Tensor) -> Tensor:
+        """Features (..., W) at mean 0 and deviation 1 of the training data."""
         return (features.float() - self.mean) * self.scale
 
     def encode(self, features: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """features: (B, F, W), F even; lengths: (B,) tokens. Returns latents (B, T, D) and ids (B, T)."""
-        return self._encode(self.standardize(features), _real(features, lengths))
+        return self._encode(self.standardize(features), _mask(features, lengths))
 
-    def _encode(self, x: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+    def _encode(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         h = self.enter(x.reshape(len(x), -1, x.shape[2] * FRAMES_PER_TOKEN))
         for block in self.encoder:
-            h = block(h, real)
+            h = block(h, mask)
         latents, ids = self.fsq(self.squeeze(h))
         return latents, ids
 
     def forward(self, features: Tensor, lengths: Tensor) -> Quantized:
         """features: (B, F, W) any padding behind the end; lengths: (B,) tokens."""
-        x, real = self.standardize(features), _real(features, lengths)
-        latents, ids = self._encode(x, real)
+        x, mask = self.standardize(features), _mask(features, lengths)
+        latents, ids = self._encode(x, mask)
         h = self.expand(latents.to(x.dtype))
         for block in self.decoder:
-            h = block(h, real)
+            h = block(h, mask)
         h = self.norm(h)
         B, frames, _ = x.shape
         return Quantized(ids, self.phone_head(h).view(B, frames, -1), self.feature_head(h).view(B, frames, -1), x, h)
 
 
-def _real(features: Tensor, lengths: Tensor | None) -> Tensor:
+def _mask(features: Tensor, lengths: Tensor | None) -> Tensor:
     """(B, T, 1): 1 on a clip, 0 behind its end."""
     tokens = features.shape[1] // FRAMES_PER_TOKEN
     if lengths is None:

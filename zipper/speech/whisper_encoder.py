@@ -8,6 +8,7 @@ trained on the unpadded ones.
 import functools
 import math
 from dataclasses import asdict, dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +32,7 @@ class EncoderConfig:
     mels: int = WHISPER_MELS
 
     def to_dict(self) -> dict[str, int]:
+        """Plain values, ready for JSON."""
         return asdict(self)
 
 
@@ -39,7 +41,7 @@ def mel_filters(mels: int) -> Tensor:
     """Slaney mel filterbank, (mels, 201), for 16 kHz and 400-point spectra."""
     bins = WHISPER_WINDOW // 2 + 1
     filters = melscale_fbanks(bins, 0.0, SPEECH_RATE / 2, mels, SPEECH_RATE, norm="slaney", mel_scale="slaney")
-    return filters.T.contiguous()
+    return cast(Tensor, filters.T.contiguous())
 
 
 def log_mel(samples: Tensor, mels: int = WHISPER_MELS) -> Tensor:
@@ -99,13 +101,13 @@ class EncoderBlock(nn.Module):
         self.up = nn.Linear(width, 4 * width)
         self.down = nn.Linear(4 * width, width)
 
-    def forward(self, x: Tensor, visible: Tensor | None) -> Tensor:
-        """x: (B, T, C); visible: (B, 1, 1, T) bool or None. Returns (B, T, C)."""
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """x: (B, T, C); mask: (B, 1, 1, T) bool or None. Returns (B, T, C)."""
         B, T, C = x.shape
         q, k, v = self.qkv(self.attention_norm(x)).view(B, T, 3, self.heads, C // self.heads).permute(2, 0, 3, 1, 4)
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=visible)  # (B, H, T, D)
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)  # (B, H, T, D)
         x = x + self.out(y.transpose(1, 2).reshape(B, T, C))
-        return x + self.down(F.gelu(self.up(self.mlp_norm(x))))
+        return cast(Tensor, x + self.down(F.gelu(self.up(self.mlp_norm(x)))))
 
 
 class WhisperEncoder(nn.Module):
@@ -134,10 +136,10 @@ class WhisperEncoder(nn.Module):
             x = x * real[:, None]  # conv2 must see the zeros it would see at the end of a clip alone
         x = F.gelu(self.conv2(x)).transpose(1, 2)
         x = x + self.positions[: x.shape[1]]
-        visible = None if real is None else real[:, None, None, ::2]
+        mask = None if real is None else real[:, None, None, ::2]
         for block in self.blocks:
-            x = block(x, visible)
-        return self.norm(x)
+            x = block(x, mask)
+        return cast(Tensor, self.norm(x))
 
 
 def from_hugging_face(tensors: dict[str, Tensor], config: EncoderConfig) -> WhisperEncoder:

@@ -1,4 +1,4 @@
-"""The words that a language has: a recognizer that spells by ear is held to them where the sound allows it."""
+"""The lexicon: words that exist, and what a hypothesis of a beam search loses by words that do not."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pathlib import Path
 from zipper.errors import WeightsError
 
 FILE_NAME = "words.txt"
-FEWEST = 5  # times that a word must occur in the corpus; rarer ones are mostly misprints
+MIN_COUNT = 5  # times that a word must occur in the corpus; rarer ones are mostly misprints
 APOSTROPHES = str.maketrans("\u2019", "'")
 WORD = re.compile(r"[a-z]+(?:'[a-z]+)*")
 BETWEEN_WORDS = re.compile(r"[^a-z']+")
-REMEMBERED = 50_000  # groups of pieces whose count is kept
+CACHE_SIZE = 50_000  # groups of text tokens whose count is kept
 
 
 def count_words(lines: Iterable[str]) -> Counter[str]:
@@ -29,7 +29,7 @@ def count_words(lines: Iterable[str]) -> Counter[str]:
 
 
 class Lexicon:
-    """Words in small letters, with their beginnings."""
+    """Words in lower case, and the prefixes of words."""
 
     def __init__(self, words: Iterable[str]) -> None:
         self._words = sorted(set(words))
@@ -38,13 +38,13 @@ class Lexicon:
         return len(self._words)
 
     def __contains__(self, word: str) -> bool:
-        place = bisect_left(self._words, word)
-        return place < len(self._words) and self._words[place] == word
+        index = bisect_left(self._words, word)
+        return index < len(self._words) and self._words[index] == word
 
-    def begins(self, letters: str) -> bool:
+    def has_prefix(self, letters: str) -> bool:
         """Whether some word begins with these letters."""
-        place = bisect_left(self._words, letters)
-        return place < len(self._words) and self._words[place].startswith(letters)
+        index = bisect_left(self._words, letters)
+        return index < len(self._words) and self._words[index].startswith(letters)
 
     @classmethod
     def from_pretrained(cls, folder: str | os.PathLike[str]) -> Lexicon | None:
@@ -58,23 +58,25 @@ class Lexicon:
             raise WeightsError(f"{FILE_NAME} cannot be read; fetch the model files again.") from error
 
     def save(self, folder: Path) -> None:
+        """Write words.txt, one word a line."""
         (folder / FILE_NAME).write_text("\n".join(self._words) + "\n", encoding="utf-8")
 
 
 class LexiconPenalty:
-    """Callable: how much a line of pieces gains (always 0 or less) by its last piece.
+    """Callable: what is added (0 or less) to the log-probability of a hypothesis for its last text token.
 
-    As soon as the letters of a word begin no known word, or a word ends that is none, the line loses `cost` nats.
+    A hypothesis loses `penalty` nats when its last word is no prefix of a known word, or ends as an unknown one.
     """
 
-    def __init__(self, known: Lexicon, pieces: Sequence[str], end_id: int, cost: float) -> None:
+    def __init__(self, known: Lexicon, pieces: Sequence[str], end_id: int, penalty: float) -> None:
         """pieces: how each id reads, empty for begin and end; the first piece of a word opens with a space."""
-        self.known, self.cost = known, cost
+        self.known, self.penalty = known, penalty
         self._pieces = [piece.lower() for piece in pieces]
         self._opens = [piece.startswith(" ") or i == end_id for i, piece in enumerate(pieces)]
-        self._unknown = lru_cache(REMEMBERED)(self._count_unknown)
+        self._unknown = lru_cache(CACHE_SIZE)(self._count_unknown)
 
     def __call__(self, ids: Sequence[int]) -> float:
+        """Nats for the last of the ids, 0 or less."""
         start = len(ids) - 1  # of the word that the last piece opens or goes on with
         while start > 0 and not self._opens[ids[start]]:
             start -= 1
@@ -88,13 +90,13 @@ class LexiconPenalty:
                 begun -= 1
             before = "".join(self._pieces[i] for i in ids[begun:start])
             lost += self._unknown(before, True) - self._unknown(before, False)
-        return -self.cost * lost
+        return -self.penalty * lost
 
     def _count_unknown(self, letters: str, ended: bool) -> int:
         """How many words in the pieces of one space-separated group cannot be, or become, known ones."""
         *whole, last = BETWEEN_WORDS.split(letters)
         count = sum(1 for word in whole if not self._is_word(word))
-        fine = self._is_word(last) if ended else not last.strip("'") or self.known.begins(last.lstrip("'"))
+        fine = self._is_word(last) if ended else not last.strip("'") or self.known.has_prefix(last.lstrip("'"))
         return count + (not fine)
 
     def _is_word(self, letters: str) -> bool:

@@ -73,9 +73,8 @@ def _fraction(match: re.Match[str]) -> str:
     if re.search(r"\bodds\b[^.!?\n]{0,20}$", before, re.I):
         return f"{cardinal(top)} to {cardinal(bottom)}"
     rated = bottom in ("10", "100") or (int(bottom) > 4 and re.search(RATED, before, re.I))
-    if not whole and rated and float(top) <= int(bottom):
-        if not re.match(r" of\b", match.string[match.end() :]):
-            return f"{cardinal(top)} out of {cardinal(bottom)}"
+    if not whole and rated and float(top) <= int(bottom) and not re.match(r" of\b", match.string[match.end() :]):
+        return f"{cardinal(top)} out of {cardinal(bottom)}"
     if not (len(bottom) <= 2 and 2 <= int(bottom) <= 20 and "." not in top and 0 < int(top) < int(bottom)):
         return f"{cardinal(whole) + ' ' if whole else ''}{cardinal(top)} over {cardinal(bottom)}"
     part = {2: "half", 4: "quarter"}.get(int(bottom), ordinal(bottom))

@@ -48,6 +48,7 @@ class TextTokenizer:
         return cls(tokenizer)
 
     def save(self, folder: Path) -> None:
+        """Write text_tokenizer.json."""
         folder.mkdir(parents=True, exist_ok=True)
         self._tokenizer.save(str(folder / FILE_NAME))
 

@@ -29,7 +29,7 @@ from zipper.rates import FRAMES_PER_TOKEN
 from zipper.speech.quantizer import ConvBlock, Quantizer, QuantizerConfig
 from zipper.speech.tokenizer import SpeechTokenizer
 from zipper.speech.whisper_encoder import EncoderConfig, WhisperEncoder, from_hugging_face
-from zipper.text.lexicon import FEWEST, Lexicon, count_words
+from zipper.text.lexicon import MIN_COUNT, Lexicon, count_words
 from zipper.text.tokenizer import TextTokenizer
 from zipper.training.config import FusionConfig, PretrainConfig, TokenizerConfig, TowerSize
 from zipper.training.fusion import Mixture, ZipStage
@@ -157,7 +157,7 @@ def prepare_text(corpus: Path, work: Path, vocab_size: int, lines: int, pieces_o
     else:
         tokenizer = TextTokenizer.from_pretrained(pieces_of)
     tokenizer.save(work / "text")
-    Lexicon(word for word, count in count_words(rows).items() if count >= FEWEST).save(work / "text")
+    Lexicon(word for word, count in count_words(rows).items() if count >= MIN_COUNT).save(work / "text")
     segments = (tokenizer.encode(row) for row in picked if row)
     np.save(work / "text" / "ids.npy", pack_tokens(segments, tokenizer.begin_id, tokenizer.end_id).astype(np.int16))
 

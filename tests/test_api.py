@@ -1,16 +1,13 @@
 """Recognition, synthesis and completion through a tiny random model: shapes, times, limits, errors."""
 
-import contextlib
 import itertools
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from support import GATE, MakeSpeech, Samples
 
 from zipper import limits
@@ -19,8 +16,6 @@ from zipper.api import Zipper
 from zipper.audio.io import write_wav
 from zipper.errors import AudioError, ConfigError, LimitError, NoSpeechError, OptionError, TextError, WeightsError
 from zipper.inference import presets
-from zipper.model.cross_attention import GateScale
-from zipper.model.zipper import ZipperModel
 from zipper.rates import SPEECH_RATE, TOKEN_RATE
 from zipper.results import Attention, Speech, Transcript
 from zipper.speech.quantizer import Quantizer, QuantizerConfig
@@ -266,166 +261,6 @@ def test_text_that_cannot_be_spoken(zipper: Zipper, text: str) -> None:
         zipper.synthesize(text)
     with pytest.raises(TextError):
         zipper.synthesize_stream(text)
-
-
-@pytest.mark.parametrize("seed", [np.int64(3), np.uint8(3), torch.tensor(3)])
-def test_a_seed_of_any_integer_type(zipper: Zipper, seed: Any) -> None:
-    speech = zipper.synthesize("Hello.", seed=seed)
-    np.testing.assert_array_equal(speech.samples, zipper.synthesize("Hello.", seed=3).samples)
-    assert type(speech.seed) is int
-    assert zipper.complete("Hello", seed=seed) == zipper.complete("Hello", seed=3)
-
-
-def test_the_largest_seed_has_successors(zipper: Zipper, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "EXTRA_SPEECH_SECONDS", 0.0)
-    monkeypatch.setattr(limits, "MAX_SPEECH_SECONDS_PER_CHARACTER", presets.MIN_SPEECH_SECONDS_PER_CHARACTER)
-    with contextlib.suppress(LimitError):  # three tries may come to no end either
-        zipper.synthesize("Hello there, how are you", seed=2**63 - 1)
-
-
-@pytest.mark.parametrize("seed", [None, "3", 3.0, True, 2**63, -(2**63) - 1, np.float32(3), [3], b"3", object()])
-def test_what_is_no_seed_is_told(zipper: Zipper, make_speech: MakeSpeech, seed: Any) -> None:
-    sound = (make_speech(1.0), SPEECH_RATE)
-    for call in (
-        lambda: zipper.synthesize("Hello.", seed=seed),
-        lambda: zipper.synthesize_stream("Hello.", seed=seed),
-        lambda: zipper.complete("Hello", seed=seed),
-        lambda: zipper.complete(sound, "speech", seed=seed),
-    ):
-        with pytest.raises(OptionError, match=r"^The seed must be a whole number .*\.$"):
-            call()
-
-
-@pytest.mark.parametrize("beams", ["8", None, 0, -1, 1.5, 10**9, True, [1]])
-def test_what_is_no_number_of_beams_is_told(zipper: Zipper, make_speech: MakeSpeech, beams: Any) -> None:
-    with pytest.raises(OptionError, match=r"^The number of beams must be a whole number from 1 to 16, .*\.$"):
-        zipper.transcribe((make_speech(1.0), SPEECH_RATE), beams=beams)
-
-
-@pytest.mark.parametrize("heat", ["hot", None, -1, float("nan"), float("inf"), [0.5], 10**400, True])
-def test_what_is_no_temperature_is_told(zipper: Zipper, heat: Any) -> None:
-    for call in (zipper.synthesize, zipper.complete):
-        with pytest.raises(OptionError, match=r"^The temperature must be a number .*\.$"):
-            call("Hello.", temperature=heat)
-
-
-@pytest.mark.parametrize("tokens", ["8", None, 0, -1, 1.5, 10**9, [1]])
-def test_what_is_no_number_of_tokens_is_told(zipper: Zipper, tokens: Any) -> None:
-    with pytest.raises(LimitError, match=r"^The number of tokens must be a whole number .*\.$"):
-        zipper.complete("Hello.", max_tokens=tokens)
-
-
-@pytest.mark.parametrize(
-    "scale",
-    [
-        "1",
-        float("nan"),
-        float("inf"),
-        [1, 0],
-        object(),
-        torch.ones(2),
-        b"1",
-        GateScale((1.0,) * 9, (1.0,)),
-        GateScale(("a",), ("b",)),
-    ],
-)
-def test_what_is_no_gate_scale_is_told(zipper: Zipper, make_speech: MakeSpeech, scale: Any) -> None:
-    for call in (
-        lambda: zipper.transcribe((make_speech(1.0), SPEECH_RATE), gate_scale=scale),
-        lambda: zipper.synthesize("Hello.", gate_scale=scale),
-    ):
-        with pytest.raises(OptionError, match=r"^A gate scale needs .*\.$"):
-            call()
-
-
-@pytest.mark.parametrize("text", [5, None, b"Hello.", ["Hello."], "Hello \udce9 there", "\ud83d"])
-def test_what_is_no_text_is_told(zipper: Zipper, text: Any) -> None:
-    for call in (zipper.synthesize, zipper.synthesize_stream, zipper.complete, zipper.complete_stream):
-        with pytest.raises(TextError, match=r"^The text .*\.$"):
-            call(text)
-
-
-@pytest.mark.parametrize("voice", [5, "", "Alto", ["alto"], np.array(["alto", "bass"])])
-def test_what_is_no_voice_is_told(zipper: Zipper, make_speech: MakeSpeech, voice: Any) -> None:
-    with pytest.raises(OptionError, match="choose one of alto, bass"):
-        zipper.synthesize("Hello.", voice=voice)
-    with pytest.raises(OptionError, match="choose one of alto, bass"):
-        zipper.complete((make_speech(1.0), SPEECH_RATE), "speech", voice=voice)
-
-
-def test_samples_of_any_kind_are_right_or_told(zipper: Zipper, make_speech: MakeSpeech) -> None:
-    sound = make_speech(1.0)
-    expected = zipper.transcribe((sound, SPEECH_RATE), beams=1).text
-    for same in (torch.from_numpy(sound.copy()).requires_grad_(), sound.tolist(), sound.astype(np.float64)):
-        assert zipper.transcribe((same, SPEECH_RATE), beams=1).text == expected
-    whole = (sound * 32767).astype(np.int16)
-    for unknown in (whole.tolist(), whole.astype(np.int64), torch.from_numpy(whole.astype(np.int64))):
-        with pytest.raises(AudioError, match=r"^Samples of type int64 have no known full scale.*\.$"):
-            zipper.transcribe((unknown, SPEECH_RATE))
-
-
-def test_wrong_options(zipper: Zipper) -> None:
-    with pytest.raises(OptionError, match="alto, bass"):
-        zipper.synthesize("Hello.", voice="nobody")
-    with pytest.raises(OptionError):
-        zipper.complete("Hello", "smell")  # type: ignore[call-overload]
-    with pytest.raises(LimitError):
-        zipper.complete("Hello", max_tokens=100_000)
-    with pytest.raises(LimitError):
-        zipper.synthesize("a" * 5000)
-
-
-def test_closed_gates_cut_the_towers_apart(zipper: Zipper, make_speech: MakeSpeech) -> None:
-    short, long = (make_speech(1.0), SPEECH_RATE), (make_speech(1.5)[-SPEECH_RATE:], SPEECH_RATE)
-    unzipped = [zipper.transcribe(sound, gate_scale=0.0) for sound in (short, long)]
-    assert unzipped[0].text == unzipped[1].text  # nothing of the sound reaches the text
-    assert not unzipped[0].attention.gates.any()
-
-
-@pytest.fixture(scope="module")
-def hasty(model_folder: Path, make_speech: MakeSpeech) -> Zipper:
-    """A tiny model that follows what it reads and says (tracked positions), and would end early if it could."""
-    made = Zipper.from_pretrained(model_folder)
-    config = replace(made.model.config, zip=replace(made.model.config.zip, positions="tracked"))
-    tracked = ZipperModel(config)
-    tracked.load_state_dict(made.model.state_dict())
-    made.model = tracked.eval()
-    read = made.transcribe((make_speech(4.0), SPEECH_RATE), beams=1)
-    pieces = [made.text_tokenizer.encode(token.text)[-1] for token in read.attention.text_tokens]
-    later = next(piece for piece in pieces if piece != pieces[0])
-    spoken = made.synthesize(MANY_PIECES, seed=1, keep_unended=True).attention.speech_tokens
-    with torch.no_grad():  # the end is likelier than something that comes soon, but not first
-        for tower, like, factor in ((tracked.text, later, 3.0), (tracked.speech, int(spoken[8].text), 9.0)):
-            tower.embedding.weight[tower.config.end_id] = factor * tower.embedding.weight[like]
-    return made
-
-
-ONES = GateScale((1.0,) * 2, (1.0,) * 2)
-
-
-@pytest.mark.parametrize("scale", [1, 1.0, np.float32(1), ONES, GateScale(((1.0, 1.0),) * 2, (1.0,) * 2)])
-@pytest.mark.parametrize("beams", [1, 3])
-def test_gates_as_trained_are_the_same_however_they_are_said(
-    hasty: Zipper, make_speech: MakeSpeech, scale: Any, beams: int
-) -> None:
-    """None, 1 and a scale of ones: each holds a passage to its end; any other scale leaves it to the model."""
-    sound = (make_speech(4.0), SPEECH_RATE)
-    usual, said, other = (hasty.transcribe(sound, beams=beams, gate_scale=gates) for gates in (None, scale, 1.0 + 1e-9))
-    assert said.text == usual.text != other.text
-    np.testing.assert_array_equal(said.attention.weights, usual.attention.weights)
-    spoken, same, free = (
-        hasty.synthesize(MANY_PIECES, seed=1, gate_scale=gates, keep_unended=True)
-        for gates in (None, scale, 1.0 + 1e-9)
-    )
-    assert len(same.samples) == len(spoken.samples) != len(free.samples)
-    np.testing.assert_array_equal(same.samples, spoken.samples)
-
-
-def test_gates_into_the_other_tower_change_no_rule(hasty: Zipper, make_speech: MakeSpeech) -> None:
-    """What reads does not look back: only the gates into the tower that writes matter."""
-    sound = (make_speech(4.0), SPEECH_RATE)
-    closed = hasty.transcribe(sound, beams=1, gate_scale=GateScale((1.0,) * 2, (0.0,) * 2))
-    assert closed.text == hasty.transcribe(sound, beams=1).text
 
 
 def test_synthesis_can_be_watched_and_left(zipper: Zipper) -> None:

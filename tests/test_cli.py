@@ -7,7 +7,6 @@ import re
 import shlex
 import subprocess
 import sys
-import tempfile
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -340,31 +339,3 @@ def test_speech_on_standard_output(
     path.write_bytes(out.getvalue())
     speech = zipper.synthesize("Hello there.")
     assert len(load_audio(path, speech.sample_rate)) == len(speech.samples)
-
-
-def test_run_passes_options_to_the_app_and_knows_help() -> None:
-    """The script, in front of an environment that only says what it was asked."""
-    script = (ROOT / "run").read_text()
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        (root / "run").write_text(script)
-        (root / "run").chmod(0o755)
-        python = root / ".venv" / "bin" / "python"
-        python.parent.mkdir(parents=True)
-        python.write_text('#!/bin/sh\necho "$*"\n')
-        python.chmod(0o755)
-        (root / "app").mkdir()
-        (root / "app" / "main.py").touch()
-        (root / "zipper").symlink_to(ROOT / "zipper")
-        (root / "requirements.txt").touch()
-        (root / ".venv" / "installed-app").touch()
-
-        def asked(*arguments: str) -> str:
-            return subprocess.run([root / "run", *arguments], capture_output=True, text=True, check=True).stdout.strip()
-
-        assert asked() == "-m app"
-        assert asked("--port", "8000", "--host", "0.0.0.0") == "-m app --port 8000 --host 0.0.0.0"
-        assert asked("transcribe", "a b.wav", "-o", "x") == "-m zipper transcribe a b.wav -o x"
-        assert asked("--version") == "-m zipper --version"
-        for flag in ("--help", "-h"):
-            assert asked(flag).startswith("usage: ./run COMMAND")

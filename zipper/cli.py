@@ -200,7 +200,7 @@ def _load(options: argparse.Namespace) -> "Zipper":
 
 
 def _transcribe(options: argparse.Namespace) -> int:
-    """One recording after the other; one of several that fails is told, and does not stop the others."""
+    """One recording after the other; one of several that fails is reported and does not stop the others."""
     from zipper.audio.io import load_audio
 
     output = None if options.output == terminal.STANDARD else options.output
@@ -212,7 +212,7 @@ def _transcribe(options: argparse.Namespace) -> int:
             terminal.tell(f"{number} of {len(targets)}: {name}")
         try:
             with terminal.recording(name) as path:
-                samples = load_audio(path)  # a bad file is told before the model is loaded
+                samples = load_audio(path)  # a bad file is reported before the model is loaded
             model = model or _load(options)
             _transcribe_one(model, samples, target, options)
         except (AudioError, LimitError, StorageError) as error:
@@ -283,7 +283,7 @@ def _synthesize(options: argparse.Namespace) -> None:
     if options.words and options.output == terminal.STANDARD:
         raise OptionError("The speech and the times of its words cannot both go to standard output: -o FILE.")
     text = terminal.argument_text(options.text)
-    normalize(text)  # bad text and an unknown voice are told before the model is loaded
+    normalize(text)  # bad text and an unknown voice are reported before the model is loaded
     arguments.voice(options.voice, read_voices(options.model or ASSETS))
     speech = _load(options).synthesize(text, voice=options.voice, seed=options.seed)
     terminal.write(wav_bytes(speech.samples, speech.sample_rate), options.output)

@@ -29,13 +29,13 @@ def save(path: str | os.PathLike[str], data: bytes) -> Path:
         if old is not None and not stat.S_ISREG(old.st_mode):
             _write_into(target, data, os.O_WRONLY)
             return target
-        place = Path(os.path.realpath(target))
-        if old is not None and not (old.st_mode & ANYBODY_WRITES and os.access(place, os.W_OK)):
+        path = Path(os.path.realpath(target))
+        if old is not None and not (old.st_mode & ANYBODY_WRITES and os.access(path, os.W_OK)):
             raise PermissionError(errno.EACCES, "it may not be written")
-        if old is not None and not _replaceable(place, old):
-            _write_into(place, data, os.O_WRONLY | os.O_TRUNC)
+        if old is not None and not _replaceable(path, old):
+            _write_into(path, data, os.O_WRONLY | os.O_TRUNC)
         else:
-            _replace(place, data, old)
+            _replace(path, data, old)
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise StorageError(f"Could not save {target}: {reason}.") from error
@@ -62,15 +62,15 @@ def _status(path: Path) -> os.stat_result | None:
         return None
 
 
-def _replaceable(place: Path, old: os.stat_result) -> bool:
+def _replaceable(path: Path, old: os.stat_result) -> bool:
     """Whether a new file can take the place of an old one without anybody noticing but by its content."""
     mine = os.geteuid() in (0, old.st_uid)
-    return mine and old.st_nlink == 1 and os.access(place.parent, os.W_OK)
+    return mine and old.st_nlink == 1 and os.access(path.parent, os.W_OK)
 
 
-def _replace(place: Path, data: bytes, old: os.stat_result | None) -> None:
+def _replace(path: Path, data: bytes, old: os.stat_result | None) -> None:
     mode = 0o666 if old is None else stat.S_IMODE(old.st_mode)
-    temporary = place.parent / f".zipper-{secrets.token_hex(8)}.tmp"
+    temporary = path.parent / f".zipper-{secrets.token_hex(8)}.tmp"
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)  # the umask applies
     try:
         try:
@@ -82,14 +82,14 @@ def _replace(place: Path, data: bytes, old: os.stat_result | None) -> None:
             os.fsync(handle)  # a full disk may only show here
         finally:
             os.close(handle)
-        temporary.replace(place)
+        temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
-def _write_into(place: Path, data: bytes, flags: int) -> None:
-    handle = os.open(place, flags | os.O_CLOEXEC)
+def _write_into(path: Path, data: bytes, flags: int) -> None:
+    handle = os.open(path, flags | os.O_CLOEXEC)
     try:
         _write_all(handle, data)
     finally:

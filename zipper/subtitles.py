@@ -102,8 +102,8 @@ def _fits(group: Sequence[Word]) -> bool:
 def _set(group: Sequence[Word]) -> tuple[str, ...]:
     """The words in lines; a single word may be longer than one."""
     texts = [word.text for word in group]
-    place = _break(group) or 0
-    return tuple(" ".join(part) for part in (texts[:place], texts[place:]) if part)
+    index = _break(group) or 0
+    return tuple(" ".join(part) for part in (texts[:index], texts[index:]) if part)
 
 
 def _break(group: Sequence[Word]) -> int | None:
@@ -115,11 +115,11 @@ def _break(group: Sequence[Word]) -> int | None:
     if whole <= LINE_CHARACTERS:
         return 0
     first, best, shortest = -1, None, LINE_CHARACTERS + 1
-    for place, word in enumerate(group[:-1], start=1):
+    for index, word in enumerate(group[:-1], start=1):
         first += len(word.text) + 1
         longest = max(first, whole - first - 1)
         if longest < shortest:
-            best, shortest = place, longest
+            best, shortest = index, longest
     return best
 
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from tests.model.collecting import collect
+from model.collecting import collect
 from zipper.errors import OptionError
 from zipper.inference.generate import SamplingOptions, generate
 from zipper.inference.sampling import constrain

@@ -170,11 +170,11 @@ def _sayable(
     first, last = int(start), int(np.ceil(stop))
     gaps = np.flatnonzero(np.diff(sounding[first:last]) * seconds_per_token > PAUSE_SECONDS) + first + 1
     edges = [first, *gaps.tolist(), last]
-    most = max(1, round((WORD_SECONDS + LETTER_SECONDS * letters) / seconds_per_token))
+    longest = max(1, round((WORD_SECONDS + LETTER_SECONDS * letters) / seconds_per_token))
     parts = [
-        (place, min(place + most, stop_at))
+        (start, min(start + longest, stop_at))
         for first_at, stop_at in itertools.pairwise(edges)
-        for place in range(first_at, max(first_at, stop_at - most) + 1)
+        for start in range(first_at, max(first_at, stop_at - longest) + 1)
     ]
     total = np.concatenate([[0.0], np.cumsum(np.maximum(weight, 0.0))])
     low, high = max(parts, key=lambda part: (total[part[1]] - total[part[0]], part[1] - part[0]))

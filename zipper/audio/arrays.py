@@ -61,5 +61,5 @@ def _blocks(array: npt.NDArray[Any], size: int) -> Iterator[Block]:
         block = array[start : start + size]
         if half != 1.0:
             block = (block.astype(np.float64) - middle) / half
-        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is told as that
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is reported as that
             yield block.astype(np.float32)

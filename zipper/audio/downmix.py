@@ -43,7 +43,7 @@ class Mixdown:
 
 def polarities(block: Block, before: Gains) -> Gains:
     """The sign, 1 or -1, with which each channel of ``(n, channels)`` enters the sum; `before`: of the last block."""
-    with np.errstate(all="ignore"):  # values that are not finite are told later, with the name of the file
+    with np.errstate(all="ignore"):  # values that are not finite are reported later, with the name of the file
         compared = block[:: max(1, len(block) // COMPARED_FRAMES)]
         centered = compared - compared.mean(axis=0)
         products = (centered.T @ centered).astype(np.float64)
@@ -52,8 +52,8 @@ def polarities(block: Block, before: Gains) -> Gains:
     alike = np.nan_to_num(alike, nan=0.0, posinf=0.0, neginf=0.0)  # a silent channel resembles none
     found = before.copy()
     order = np.argsort(-energies, kind="stable")
-    for place, channel in enumerate(order[1:], start=1):
-        louder = order[:place]
+    for rank, channel in enumerate(order[1:], start=1):
+        louder = order[:rank]
         nearest = louder[np.abs(alike[channel, louder]).argmax()]
         if abs(alike[channel, nearest]) > RESEMBLANCE:
             found[channel] = found[nearest] * np.sign(alike[channel, nearest])

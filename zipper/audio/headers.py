@@ -35,7 +35,7 @@ RIFF, CAF = Chunks(12, 4, "little", 1), Chunks(8, 8, "big", 0)
 class Header(NamedTuple):
     """What the bytes of a file tell.
 
-    head: its first bytes. missing: the share of its own size that it lacks, 0 for a whole file. patch: a place and the
+    head: its first bytes. missing: the share of its own size that it lacks, 0 for a whole file. patch: an offset and the
     bytes to read there instead, for a file that states no length though its samples follow.
     """
 
@@ -180,7 +180,7 @@ def _chunks_to_end(stream: BinaryIO, position: int, size: int) -> bool:
 
 
 def _walk(stream: BinaryIO, position: int, size: int, chunks: Chunks) -> Iterator[tuple[bytes, int, int]]:
-    """Name, place and stated length of each chunk from a position on."""
+    """Name, offset and stated length of each chunk from a position on."""
     for _ in range(MOST_CHUNKS):
         stream.seek(position)
         head = stream.read(4 + chunks.length_bytes)
@@ -210,8 +210,8 @@ def _ogg_is_cut(stream: BinaryIO, size: int) -> bool:
 class Patched:
     """A file with a few bytes read as others, for libraries that take a file object."""
 
-    def __init__(self, stream: BinaryIO, place: int, data: bytes) -> None:
-        self._stream, self._place, self._data = stream, place, data
+    def __init__(self, stream: BinaryIO, offset: int, data: bytes) -> None:
+        self._stream, self._offset, self._data = stream, offset, data
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """As of a file."""
@@ -222,10 +222,10 @@ class Patched:
         return self._stream.tell()
 
     def read(self, count: int = -1) -> bytes:
-        """As of a file, with the other bytes in their place."""
+        """As of a file, with the patch in place."""
         start = self._stream.tell()
         got = bytearray(self._stream.read(count))
-        for index, value in enumerate(self._data, start=self._place - start):
+        for index, value in enumerate(self._data, start=self._offset - start):
             if 0 <= index < len(got):
                 got[index] = value
         return bytes(got)

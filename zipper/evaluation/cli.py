@@ -63,7 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
     _folders(asr, "--peer", "Whisper model folders that transcribe the same recordings")
     silence = _command(commands, "silence", run_silence, "MANIFEST", "what pauses between two recordings do to them")
     silence.add_argument("--pauses", type=float, nargs="+", default=PAUSES, metavar="S", help="in seconds")
-    detection = _command(commands, "detection", run_detection, "MANIFEST", "speech told from noise, beside the signal")
+    detection = _command(commands, "detection", run_detection, "MANIFEST", "detection of speech in noise")
     detection.add_argument("--noise", type=Path, metavar="MANIFEST", help="recordings without speech")
     _command(commands, "doubt", run_doubt, "MANIFEST", "how sure the model is of English and of other languages")
     spoken = f"what judges understand of synthesized sentences: a file, or {', '.join(SETS)}"

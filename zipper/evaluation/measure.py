@@ -1,6 +1,6 @@
 """One measurement of speed and memory, in a process of its own: prints one JSON line.
 
-Peak memory can only be told per process, so :mod:`zipper.evaluation.bench` runs this module once for each
+Peak memory can only be measured per process, so :mod:`zipper.evaluation.bench` runs this module once for each
 engine, task and length.
 """
 

@@ -9,7 +9,7 @@ silence, room noise, hum and steady tones do none of this. Both are measured nea
 Measured on 750 real recordings (read books, home microphones, accents): change 4.0 to 9 dB, pitch spread
 0.09 to 0.6 octaves, none refused; with noise added at 5 dB, change from 2.7 dB; at 0 dB, from 2.0 dB and
 0.2 s voiced. White, pink and brown noise, hum, fans, clicks and amplitude-modulated noise: change 0 to 1.6
-dB. Beeps and melodies do change, and only the ones on a fixed pitch are told from speech here.
+dB. Beeps and melodies do change, and only the ones on a fixed pitch are distinguished from speech here.
 """
 
 from typing import NamedTuple

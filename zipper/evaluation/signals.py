@@ -197,9 +197,9 @@ def _voice(pitch: Array, count: int, fall: float = 1.0) -> Array:
     return np.asarray(np.sum([_tone(k * pitch) / k**fall for k in range(1, count + 1)], axis=0))
 
 
-def _steps(place: Array, scale: Sequence[int] = SCALE) -> Array:
+def _steps(position: Array, scale: Sequence[int] = SCALE) -> Array:
     """Half tones of a tune at places counted in notes."""
-    return cast(Array, np.array(scale, float)[place.astype(int) % len(scale)])
+    return cast(Array, np.array(scale, float)[position.astype(int) % len(scale)])
 
 
 def _noise(count: int) -> Array:

@@ -98,8 +98,8 @@ def _paired(
     for number, (first, second) in enumerate(pairs):
         noises = [room_noise(pause, seed=3 * number + i) for i in range(3)]
         sound = np.concatenate([noises[0], first.samples, noises[1], second.samples, noises[2]])
-        places = [_spoken(first, pause), _spoken(second, 2 * pause + first.seconds)]
-        yield places, _heard(zipper, sound)
+        spans = [_spoken(first, pause), _spoken(second, 2 * pause + first.seconds)]
+        yield spans, _heard(zipper, sound)
 
 
 def _spoken(recording: Recording, start: float) -> Spoken:
@@ -118,21 +118,21 @@ def _heard(zipper: Hears, sound: Samples) -> Transcript:
 
 def _result(pause: float, heard: Sequence[tuple[list[Spoken], Transcript]], known: dict[str, int]) -> PauseResult:
     lost = outside = 0
-    for places, transcript in heard:
-        for place in places:
-            count = sum(place.holds(word) for word in transcript.words)
-            lost += count < LOST_SHARE * known[place.recording.id] or not count
-        outside += sum(not any(place.holds(word) for place in places) for word in transcript.words)
+    for spans, transcript in heard:
+        for span in spans:
+            count = sum(span.holds(word) for word in transcript.words)
+            lost += count < LOST_SHARE * known[span.recording.id] or not count
+        outside += sum(not any(span.holds(word) for span in spans) for word in transcript.words)
     words = [word for _, transcript in heard for word in transcript.words]
     rates = error_rates(
-        [" + ".join(place.recording.id for place in places) for places, _ in heard],
-        [" ".join(place.recording.text for place in places) for places, _ in heard],
+        [" + ".join(span.recording.id for span in spans) for spans, _ in heard],
+        [" ".join(span.recording.text for span in spans) for spans, _ in heard],
         [transcript.text for _, transcript in heard],
     )
     return PauseResult(
         pause=pause,
         rates=rates,
-        sentences=sum(len(places) for places, _ in heard),
+        sentences=sum(len(spans) for spans, _ in heard),
         lost=lost,
         words=len(words),
         outside=outside,

@@ -66,5 +66,5 @@ def text(value: Any) -> str:
 
 def _shown(value: Any) -> str:
     """A value as a message can hold it: on one line, and not long."""
-    told = " ".join(ascii(value).split())
-    return told if len(told) <= 40 else f"{told[:37]}..."
+    shown = " ".join(ascii(value).split())
+    return shown if len(shown) <= 40 else f"{shown[:37]}..."

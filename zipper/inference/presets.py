@@ -48,7 +48,7 @@ def recognition(seconds: float, beams: int, voiced_until: float = 0.0) -> Sampli
 
 
 def lexicon_penalty(words: Lexicon, tokenizer: TextTokens, text: TowerConfig) -> LexiconPenalty:
-    """What a line of recognized text loses by words that do not exist."""
+    """What a hypothesis of recognition loses by words that do not exist."""
     specials = (text.begin_id, text.end_id)
     pieces = ["" if i in specials else tokenizer.piece(i) for i in range(tokenizer.vocab_size)]
     return LexiconPenalty(words, pieces, text.end_id, UNKNOWN_WORD_PENALTY)

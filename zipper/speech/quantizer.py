@@ -60,10 +60,10 @@ class FiniteScalarQuantizer(nn.Module):
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """z: (B, T, D) any range. Returns latents (B, T, D) in -1..1 on the grid, and code ids (B, T)."""
         top = self.steps - 1
-        place = torch.sigmoid(z.float()) * top  # 0 .. levels - 1
-        rounded = place.round()
+        level = torch.sigmoid(z.float()) * top  # 0 .. levels - 1
+        rounded = level.round()
         ids = (rounded.long() * self.strides).sum(-1)
-        passed = place + (rounded - place).detach()
+        passed = level + (rounded - level).detach()
         return passed / top * 2 - 1, ids
 
     def latents(self, ids: Tensor) -> Tensor:

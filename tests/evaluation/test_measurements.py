@@ -1,161 +1,24 @@
 """Measurements on stand-ins whose true figures are known by hand."""
 
-import importlib
-import io
 import json
-import math
-import os
 import shutil
-import tarfile
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import soundfile
-import torch
 
-from zipper.alignment.heads import AlignmentHead, load_heads
+from evaluation.stand_ins import RATE, StandIn
+from zipper.alignment.heads import load_heads
 from zipper.alignment.words import WordTime
-from zipper.errors import DataError, NoSpeechError, OptionError, TextError, WeightsError
-from zipper.model.config import TowerConfig, ZipConfig, ZipperConfig
+from zipper.errors import DataError, OptionError, WeightsError
+from zipper.evaluation import alignment, asr, bench, cli, measure, report, tts
+from zipper.evaluation.manifest import read_recordings
+from zipper.evaluation.metrics import Pair, error_rates, match_words, time_errors
+from zipper.evaluation.peers import load_recognizer, require
+from zipper.evaluation.sets import SETS, Lines, closest, read_said
 from zipper.model.zipper import ZipperModel
 from zipper.text.normalize import normalize
-
-for package in ("jiwer", "whisper_normalizer"):
-    if os.environ.get("CI"):
-        importlib.import_module(package)
-    else:
-        pytest.importorskip(package)
-
-from zipper.evaluation import alignment, asr, bench, cli, language, measure, report, tts  # noqa: E402
-from zipper.evaluation.manifest import _rows, read_recordings, words_from_phones  # noqa: E402
-from zipper.evaluation.metrics import Pair, error_rates, match_words, time_errors  # noqa: E402
-from zipper.evaluation.peers import load_recognizer, require  # noqa: E402
-from zipper.evaluation.sets import SETS, Lines, closest, read_said  # noqa: E402
-
-RATE = 16_000
-SPEECH_CODES = 16
-LETTERS = "abcdefghijklmnopqrstuvwxyz"
-
-
-class Letters:
-    """A text tokenizer of letters: ids from 2 on, spaces in front of words."""
-
-    def encode(self, text: str) -> list[int]:
-        words = ["Ġ" + word for word in text.lower().split()]
-        return [2 + (LETTERS + "Ġ").index(c) for word in words for c in word if c in LETTERS + "Ġ"]
-
-    def piece(self, token: int) -> str:
-        return (LETTERS + "Ġ")[token - 2]
-
-
-class Codes:
-    """A speech tokenizer: 640 samples a token."""
-
-    def encode(self, samples: np.ndarray) -> np.ndarray:
-        return np.arange(-(-len(samples) // 640)) % SPEECH_CODES
-
-
-class StandIn:
-    """Zipper as evaluation sees it: hears what it is told to, speaks one second a word."""
-
-    def __init__(self, model: ZipperModel, heard: Sequence[WordTime] = ()) -> None:
-        self.model, self.heard = model, heard
-        self.heads: tuple[AlignmentHead, ...] = ()
-        self.text_tokenizer, self.speech_tokenizer = Letters(), Codes()
-        self.detokenizer = SimpleNamespace(
-            voices=["one"], sample_rate=22_050, decode=lambda tokens, voice, seed=0: tone(len(tokens) / 25, 22_050)
-        )
-
-    def transcribe(self, source: tuple[np.ndarray, int]) -> SimpleNamespace:
-        if not source[0].any():
-            raise NoSpeechError("No speech was found.")
-        words = [SimpleNamespace(text=w.word, start=w.start, end=w.end) for w in self.heard]
-        return SimpleNamespace(text=" ".join(w.word for w in self.heard), words=words)
-
-    def synthesize(self, text: str, *, voice: str | None = None, seed: int = 0) -> SimpleNamespace:
-        if "unspeakable" in text:
-            raise TextError("That cannot be spoken.")
-        return SimpleNamespace(samples=tone(len(text.split()), RATE), sample_rate=RATE)
-
-
-def tone(seconds: float, rate: int = RATE) -> np.ndarray:
-    """A quiet 200 Hz tone."""
-    return (0.1 * np.sin(2 * math.pi * 200 * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
-
-
-@pytest.fixture
-def model() -> ZipperModel:
-    torch.manual_seed(0)
-    text = TowerConfig(30, 16, 2, 2, 1, 32, begin_id=0, end_id=1)
-    speech = TowerConfig(SPEECH_CODES + 2, 16, 2, 2, 1, 32, begin_id=SPEECH_CODES, end_id=SPEECH_CODES + 1)
-    zips = ZipConfig(1, 1, 2, "rotary", text_seconds_per_token=0.2, speech_seconds_per_token=0.04)
-    return ZipperModel(ZipperConfig(text, speech, zips)).eval()
-
-
-@pytest.fixture
-def corpus(tmp_path: Path) -> Path:
-    """Two recordings, one with word times and one with phonemes."""
-    (tmp_path / "corpus" / "audio").mkdir(parents=True)
-    for name in ("a", "b"):
-        soundfile.write(tmp_path / "corpus" / "audio" / f"{name}.flac", tone(1.0), RATE)
-    phones = json.dumps([["_", 0.2], ["h", 0.1], ["I", 0.2], [" ", 0.04], ["ˈ", 0.06], ["ɔ", 0.2], [".", 0.2]])
-    rows = [
-        "id\tspeaker\tseconds\ttext\twords\tphonemes",
-        'a\tx\t1.0\tHello there\t[["Hello", 0.1, 0.5], ["there", 0.5, 0.9]]\t',
-        f"b\tx\t1.0\thi all.\t\t{phones}",
-    ]
-    (tmp_path / "corpus" / "manifest.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    return tmp_path / "corpus"
-
-
-# ---- manifests -------------------------------------------------------------------------------
-
-
-def test_folder_tar_and_manifest_read_alike(corpus: Path, tmp_path: Path) -> None:
-    with tarfile.open(tmp_path / "corpus.tar", "w") as archive:
-        archive.add(corpus, "corpus")
-    lines = (corpus / "manifest.tsv").read_text(encoding="utf-8").splitlines()
-    named = [line + end for line, end in zip(lines, ("\taudio", "\taudio/a.flac", "\taudio/b.flac"), strict=True)]
-    (corpus / "named.tsv").write_text("\n".join(named), encoding="utf-8")
-    first, *others = [read_recordings(p) for p in (corpus, tmp_path / "corpus.tar", corpus / "named.tsv")]
-    for other in others:
-        assert [(r.id, r.text, r.words) for r in other] == [(r.id, r.text, r.words) for r in first]
-        assert all(np.array_equal(a.samples, b.samples) for a, b in zip(first, other, strict=True))
-    assert [len(r.samples) for r in first] == [RATE, RATE]
-    assert first[0].words[1] == WordTime("there", 0.5, 0.9)
-    assert [w.word for w in first[1].words] == ["hi", "all."]
-    assert len(read_recordings(corpus, limit=1)) == 1
-
-
-def test_a_limit_spreads_over_the_manifest() -> None:
-    content = "id\ttext\n" + "".join(f"{i}\tx\n" for i in range(10))
-    assert [row["id"] for row in _rows(content, Path("m.tsv"), 5)] == ["0", "2", "4", "6", "8"]
-    assert len(_rows(content, Path("m.tsv"), 99)) == len(_rows(content, Path("m.tsv"), None)) == 10
-
-
-def test_phones_that_do_not_pair_up_with_words_give_no_times() -> None:
-    assert words_from_phones(["5", "of", "us"], [("f", 0.1), ("I", 0.1), (" ", 0.05), ("ʌ", 0.1)]) == ()
-
-
-def test_bad_manifests_are_one_clear_error(tmp_path: Path, corpus: Path) -> None:
-    (tmp_path / "empty.tsv").write_text("id\ttext\n")
-    (tmp_path / "other.tsv").write_text("name\nx\n")
-    (tmp_path / "broken.tar").write_bytes(b"no tar")
-    with tarfile.open(tmp_path / "bare.tar", "w") as archive:
-        archive.addfile(tarfile.TarInfo("x.txt"), io.BytesIO())
-    for path in (tmp_path / "none", *tmp_path.glob("*.tsv"), *tmp_path.glob("*.tar")):
-        with pytest.raises(DataError):
-            read_recordings(path)
-    (corpus / "manifest.tsv").write_text("id\ttext\twords\na\tHello\t[1]\n")
-    with pytest.raises(DataError, match="word times of a"):
-        read_recordings(corpus)
-
-
-# ---- metrics ---------------------------------------------------------------------------------
 
 
 def test_error_rates_ignore_case_punctuation_and_spelling() -> None:
@@ -182,9 +45,6 @@ def test_only_words_recognized_correctly_are_timed() -> None:
     assert match_words(true, []) == []
     with pytest.raises(DataError, match="No word was recognized right"):
         time_errors([])
-
-
-# ---- recognition and synthesis ---------------------------------------------------------------
 
 
 def test_recognizers_are_compared_on_the_same_recordings(corpus: Path, model: ZipperModel) -> None:
@@ -269,9 +129,6 @@ def test_speech_is_made_again_from_its_own_tokens(corpus: Path, model: ZipperMod
         assert len(list((tmp_path / str(seconds) / "oracle").iterdir())) == seconds
 
 
-# ---- alignment -------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("direction", alignment.DIRECTIONS)
 def test_forced_attention_is_laid_out_alike_in_both_directions(model: ZipperModel, direction: str) -> None:
     weights = alignment.forced_attention(model, [5, 6, 7], list(range(10)), direction)  # type: ignore[arg-type]
@@ -295,54 +152,6 @@ def test_word_times_are_compared_with_true_ones(corpus: Path, model: ZipperModel
         alignment.evaluate_recognition(zipper, untimed)
 
 
-# ---- language --------------------------------------------------------------------------------
-
-
-def test_perplexity_matches_a_plain_loop_and_the_fused_model(model: ZipperModel) -> None:
-    lines = ["hello there", "a", "long " * 150]
-    with torch.no_grad():
-        for name, parameter in model.zips.named_parameters():
-            parameter.add_(torch.randn_like(parameter))  # a fused model that was trained
-            assert name
-    result = language.evaluate_language(model, Letters(), lines)
-    nll, count = 0.0, 0
-    for line in lines:
-        ids = [0, *Letters().encode(line), 1]
-        for start in range(0, len(ids) - 1, language.MAX_TOKENS):
-            part = torch.tensor([ids[start : start + language.MAX_TOKENS + 1]])
-            with torch.no_grad():
-                log = model.text(part).log_softmax(-1)[0]
-            nll -= float(log[:-1].gather(1, part[0, 1:, None]).sum())
-            count += part.shape[1] - 1
-    assert result.identical
-    assert (result.tokens, result.words) == (count, 153)
-    assert result.perplexity_token == result.fused_perplexity_token
-    assert result.perplexity_token == pytest.approx(math.exp(nll / count), rel=1e-3)
-    assert result.perplexity_word == pytest.approx(math.exp(nll / 153), rel=1e-3)
-
-
-def test_a_text_tower_that_was_changed_is_noticed(model: ZipperModel) -> None:
-    other = ZipperModel(model.config).eval().text
-    assert not language.evaluate_language(model, Letters(), ["hello"], other).identical
-
-
-def test_text_files_plain_and_compressed(tmp_path: Path) -> None:
-    import lzma
-
-    (tmp_path / "a.txt").write_text("one\n\n two \nthree\n")
-    (tmp_path / "a.txt.xz").write_bytes(lzma.compress(b"one\ntwo\nthree"))
-    assert language.read_lines(tmp_path / "a.txt") == language.read_lines(tmp_path / "a.txt.xz")
-    assert language.read_lines(tmp_path / "a.txt", 1) == ["one"]
-    (tmp_path / "b.txt.xz").write_bytes(b"not compressed")
-    (tmp_path / "c.txt").write_text("\n")
-    for name in ("b.txt.xz", "c.txt", "none.txt"):
-        with pytest.raises(DataError):
-            language.read_lines(tmp_path / name)
-
-
-# ---- speed -----------------------------------------------------------------------------------
-
-
 def test_inputs_have_the_length_that_was_asked_for(corpus: Path) -> None:
     recording = measure.make_recording(corpus / "audio" / "a.flac", 2.5)
     assert len(recording) == 2.5 * RATE
@@ -364,9 +173,6 @@ def test_a_measurement_that_fails_is_one_clear_error() -> None:
         measure.load_engine(measure.Case("hibari", "transcribe", 3, 1))
     line = bench.measure_row(measure.Case("hibari", "transcribe", 3, 1))
     assert "hibari cannot transcribe" in line["failed"]
-
-
-# ---- peers, report, command line -------------------------------------------------------------
 
 
 def test_missing_peers_are_one_clear_error(tmp_path: Path) -> None:

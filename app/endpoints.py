@@ -1,4 +1,4 @@
-"""Named endpoints for programs: `gradio_client`, curl, MCP. The README shows each with an example that is tested."""
+"""Named endpoints for programs: `gradio_client`, curl, MCP. docs/api.md shows each with an example that is tested."""
 
 import functools
 import io

@@ -1,4 +1,4 @@
-"""The named endpoints of a running app: the README's own examples, and every kind of bad input."""
+"""The named endpoints of a running app: the examples of docs/api.md, and every kind of bad input."""
 
 import asyncio
 import base64
@@ -28,15 +28,16 @@ from zipper import Zipper, limits
 from zipper.audio.io import write_wav
 
 CLEAR = EXAMPLES / "recordings" / "clear.opus"
-README_ADDRESS = "http://127.0.0.1:7860"
+DOCUMENTED_ADDRESS = "http://127.0.0.1:7860"
 
 
 def example(language: str) -> str:
-    """The README's example under "For programs" in one language."""
-    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## For programs")[2].partition("\n## ")[0]
+    """The example of docs/api.md under "Endpoints of a running app" in one language."""
+    document = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    section = document.partition("## Endpoints of a running app")[2].partition("\n## ")[0]
     found = re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)
     assert len(found) == 1
-    assert README_ADDRESS in found[0]
+    assert DOCUMENTED_ADDRESS in found[0]
     return str(found[0])
 
 
@@ -50,12 +51,12 @@ def tiny(tiny_url: str) -> Client:
     return Client(tiny_url, verbose=False)
 
 
-def test_the_python_example_of_the_readme_runs(url: str, shipped: Zipper, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_documented_python_example_runs(url: str, shipped: Zipper, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     names: dict[str, object] = {}
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        exec(compile(example("python").replace(README_ADDRESS, url), "README.md", "exec"), names)
+        exec(compile(example("python").replace(DOCUMENTED_ADDRESS, url), "api.md", "exec"), names)
     expected = shipped.transcribe(CLEAR)
     lines = [line for line in printed.getvalue().splitlines() if not line.startswith("Loaded as API")]
     assert lines[0] == expected.text
@@ -71,8 +72,8 @@ def test_the_python_example_of_the_readme_runs(url: str, shipped: Zipper, monkey
     assert lines[-1] == str(shipped.voices)
 
 
-def test_the_shell_example_of_the_readme_runs(url: str, shipped: Zipper) -> None:
-    script = example("sh").replace(README_ADDRESS, url)
+def test_the_documented_shell_example_runs(url: str, shipped: Zipper) -> None:
+    script = example("sh").replace(DOCUMENTED_ADDRESS, url)
     done = subprocess.run(["bash", "-euc", script], cwd=ROOT, capture_output=True, text=True, timeout=300, check=True)
     answers = [json.loads(line.removeprefix("data: ")) for line in done.stdout.splitlines() if line.startswith("data")]
     assert done.stdout.count("event: complete") == 2

@@ -1,7 +1,7 @@
 """Reading any recording as float32 mono at one rate, and writing WAV files.
 
-Everything is decoded block by block by :mod:`zipper.recordings`. Whatever is wrong with a file is said in one sentence,
-as an exception of :mod:`zipper.errors`.
+Everything is decoded block by block by :mod:`zipper.audio.decode`. Whatever is wrong with a file is said in one
+sentence, as an exception of :mod:`zipper.errors`.
 """
 
 import io

@@ -18,7 +18,7 @@ from zipper.errors import OptionError
 from zipper.model.config import MODALITIES, Modality, ZipperConfig, other
 from zipper.model.tower import RotaryEmbedding, apply_rotary, rotary_embedding
 
-SHORTEST_PERIOD = 0.5  # seconds; the fastest rotary pair rotaries once in this time: about a syllable
+SHORTEST_PERIOD = 0.5  # seconds; the fastest rotary pair turns once in this time: about a syllable
 LONGEST_PERIOD = 60.0  # seconds; the slowest pair, longer than any segment, is close to no position
 
 Memory = tuple[Tensor, Tensor]

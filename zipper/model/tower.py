@@ -42,8 +42,8 @@ def _frequencies(config: TowerConfig, device: torch.device) -> Tensor:
     scaling = config.rope_scaling
     if scaling is None:
         return frequencies
-    rotaries = scaling.original_positions * frequencies / (2 * math.pi)
-    keep = ((rotaries - scaling.low_factor) / (scaling.high_factor - scaling.low_factor)).clamp(0, 1)
+    turns = scaling.original_positions * frequencies / (2 * math.pi)
+    keep = ((turns - scaling.low_factor) / (scaling.high_factor - scaling.low_factor)).clamp(0, 1)
     return frequencies * (keep + (1 - keep) / scaling.factor)
 
 

@@ -2,30 +2,15 @@
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from zipper.errors import OptionError
-from zipper.results import Transcript, Word
+from zipper.results import Speech, Transcript
 from zipper.subtitles import Cue, cues
 
-
-class Spoken(Protocol):
-    """What an export needs: a Transcript or a Speech."""
-
-    @property
-    def text(self) -> str:
-        """The whole text."""
-
-    @property
-    def words(self) -> tuple[Word, ...]:
-        """Its words in order."""
-
-    @property
-    def seconds(self) -> float:
-        """Length of the recording."""
+Exportable = Transcript | Speech
 
 
-def export(spoken: Spoken, file_format: str, each_word: bool = False) -> str:
+def export(spoken: Exportable, file_format: str, each_word: bool = False) -> str:
     """A result as txt, srt, vtt or json, ending in a newline; OptionError for another format.
 
     each_word: subtitles show one word at a time.
@@ -54,7 +39,7 @@ def _vtt(found: Sequence[Cue]) -> str:
     return "\n".join(["WEBVTT\n", *blocks])
 
 
-def _json(spoken: Spoken) -> str:
+def _json(spoken: Exportable) -> str:
     words = []
     for word in spoken.words:
         entry: dict[str, object] = {"text": word.text, "start": round(word.start, 3), "end": round(word.end, 3)}

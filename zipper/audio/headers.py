@@ -35,8 +35,8 @@ RIFF, CAF = Chunks(12, 4, "little", 1), Chunks(8, 8, "big", 0)
 class Header(NamedTuple):
     """What the bytes of a file tell.
 
-    head: its first bytes. missing: the share of its own size that it lacks, 0 for a whole file. patch: an offset and the
-    bytes to read there instead, for a file that states no length though its samples follow.
+    head: its first bytes. missing: the share of its own size that it lacks, 0 for a whole file. patch: an offset and
+    the bytes to read there instead, for a file that states no length though its samples follow.
     """
 
     head: bytes

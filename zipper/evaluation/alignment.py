@@ -6,37 +6,23 @@ times are known (teacher forcing), and its synthesis attention is read as it wou
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
 
 import numpy as np
 
 from zipper.alignment.heads import AlignmentHead, Direction, choose_heads, score_heads
 from zipper.alignment.words import WordTime, voiced_tokens, word_times
+from zipper.api import Zipper
 from zipper.errors import DataError, ZipperError
 from zipper.evaluation.manifest import Recording
 from zipper.evaluation.metrics import TimeErrors, match_words, time_errors
-from zipper.inference.components import SpeechTokens, TextTokens
 from zipper.inference.forced import forced_attention
 from zipper.inference.passages import alignment_heads
-from zipper.model.zipper import ZipperModel
 from zipper.rates import SPEECH_RATE, TOKEN_RATE, TOKEN_SAMPLES
 
 DIRECTIONS: tuple[Direction, Direction] = ("text_from_speech", "speech_from_text")
 
 
-class Aligns(Protocol):
-    """What an evaluation of word times needs of Zipper."""
-
-    model: ZipperModel
-    text_tokenizer: TextTokens
-    speech_tokenizer: SpeechTokens
-    heads: tuple[AlignmentHead, ...]
-
-    def transcribe(self, source: tuple[np.ndarray, int]) -> Any:
-        """Transcript with words."""
-
-
-def evaluate_recognition(zipper: Aligns, recordings: Sequence[Recording]) -> TimeErrors:
+def evaluate_recognition(zipper: Zipper, recordings: Sequence[Recording]) -> TimeErrors:
     """Errors of the times of correctly recognized words; recordings that are refused are left out."""
     pairs: list[tuple[WordTime, WordTime]] = []
     for recording in _timed(recordings):
@@ -48,7 +34,7 @@ def evaluate_recognition(zipper: Aligns, recordings: Sequence[Recording]) -> Tim
     return time_errors(pairs)
 
 
-def evaluate_forced(zipper: Aligns, recordings: Sequence[Recording], direction: Direction) -> TimeErrors:
+def evaluate_forced(zipper: Zipper, recordings: Sequence[Recording], direction: Direction) -> TimeErrors:
     """Errors of word times in one direction when text and speech are both given."""
     chosen = alignment_heads(zipper.heads, direction, zipper.model)
     pairs: list[tuple[WordTime, WordTime]] = []
@@ -60,7 +46,7 @@ def evaluate_forced(zipper: Aligns, recordings: Sequence[Recording], direction: 
     return time_errors(pairs)
 
 
-def choose(zipper: Aligns, recordings: Sequence[Recording]) -> list[AlignmentHead]:
+def choose(zipper: Zipper, recordings: Sequence[Recording]) -> list[AlignmentHead]:
     """The best few heads of both directions by how monotonic they are here; true times are not needed."""
     return [
         head
@@ -71,7 +57,7 @@ def choose(zipper: Aligns, recordings: Sequence[Recording]) -> list[AlignmentHea
     ]
 
 
-def _attention(zipper: Aligns, recording: Recording, direction: Direction) -> tuple[list[int], np.ndarray]:
+def _attention(zipper: Zipper, recording: Recording, direction: Direction) -> tuple[list[int], np.ndarray]:
     """Text ids of a recording and the attention between them and its speech, (Z, H, T_text, T_speech)."""
     ids = zipper.text_tokenizer.encode(recording.text)
     speech = [int(token) for token in zipper.speech_tokenizer.encode(recording.samples)]

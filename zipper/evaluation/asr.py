@@ -3,21 +3,14 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from zipper.audio.io import Samples
+from zipper.api import Zipper
 from zipper.errors import ZipperError
 from zipper.evaluation.manifest import Recording
 from zipper.evaluation.metrics import ErrorRates, error_rates
 from zipper.evaluation.peers import Recognizer
 from zipper.rates import SPEECH_RATE
-
-
-class Transcribes(Protocol):
-    """What an evaluation of recognition needs of Zipper."""
-
-    def transcribe(self, source: tuple[Samples, int]) -> Any:
-        """Transcript with text and words."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +39,7 @@ class RecognitionResult:
         }
 
 
-def zipper_recognizer(zipper: Transcribes) -> Recognizer:
+def zipper_recognizer(zipper: Zipper) -> Recognizer:
     """Zipper as a recognizer of samples at 16 kHz; it raises what `transcribe` raises."""
     return lambda samples: str(zipper.transcribe((samples, SPEECH_RATE)).text)
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from zipper.api import Zipper
 from zipper.audio.io import load_audio
 from zipper.errors import DependencyError, NoSpeechError
 from zipper.evaluation.manifest import Recording
-from zipper.evaluation.silence import Hears
 from zipper.rates import SPEECH_RATE
 from zipper.results import DOUBTFUL_CONFIDENCE
 
@@ -45,7 +45,7 @@ class DoubtResult:
         }
 
 
-def evaluate_doubt(zipper: Hears, english: Sequence[Recording]) -> list[DoubtResult]:
+def evaluate_doubt(zipper: Zipper, english: Sequence[Recording]) -> list[DoubtResult]:
     """English recordings, then each language; DependencyError without espeak-ng."""
     foreign = spoken_sentences()
     return [_result(zipper, "en", english), *(_result(zipper, name, spoken) for name, spoken in foreign.items())]
@@ -68,7 +68,7 @@ def spoken_sentences() -> dict[str, list[Recording]]:
     return found
 
 
-def _result(zipper: Hears, language: str, recordings: Sequence[Recording]) -> DoubtResult:
+def _result(zipper: Zipper, language: str, recordings: Sequence[Recording]) -> DoubtResult:
     known: list[float] = []
     for recording in recordings:
         try:

@@ -6,11 +6,12 @@ word may be made up or timed where nobody speaks, and the word error rate may no
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from zipper.alignment.words import voiced_tokens
+from zipper.api import Zipper
 from zipper.audio.io import Samples
 from zipper.errors import DataError, NoSpeechError
 from zipper.evaluation.manifest import Recording
@@ -23,13 +24,6 @@ PAUSES = (3.0, 8.0, 15.0)  # s before, between and behind the two recordings
 PAIRS = 10
 TOLERANCE = 0.2  # s by which a word may be outside the speech
 LOST_SHARE = 0.5  # of the words heard of a recording alone; fewer within a pair, and the sentence counts as lost
-
-
-class Hears(Protocol):
-    """What this evaluation needs of Zipper."""
-
-    def transcribe(self, source: tuple[Samples, int]) -> Transcript:
-        """Transcript with words."""
 
 
 class Spoken(NamedTuple):
@@ -78,7 +72,7 @@ class PauseResult:
 
 
 def evaluate_pauses(
-    zipper: Hears, recordings: Sequence[Recording], pauses: Sequence[float] = PAUSES
+    zipper: Zipper, recordings: Sequence[Recording], pauses: Sequence[float] = PAUSES
 ) -> list[PauseResult]:
     """Recordings alone, then each with the next as pairs with pauses of each length; DataError for fewer than two."""
     if len(recordings) < 2:
@@ -92,7 +86,7 @@ def evaluate_pauses(
 
 
 def _paired(
-    zipper: Hears, pairs: Sequence[tuple[Recording, Recording]], pause: float
+    zipper: Zipper, pairs: Sequence[tuple[Recording, Recording]], pause: float
 ) -> Iterator[tuple[list[Spoken], Transcript]]:
     """Where each pair speaks, and what was heard of it."""
     for number, (first, second) in enumerate(pairs):
@@ -108,7 +102,7 @@ def _spoken(recording: Recording, start: float) -> Spoken:
     return Spoken(recording, start + int(sounding[0]) / TOKEN_RATE, start + (int(sounding[-1]) + 1) / TOKEN_RATE)
 
 
-def _heard(zipper: Hears, sound: Samples) -> Transcript:
+def _heard(zipper: Zipper, sound: Samples) -> Transcript:
     """The transcript; an empty one that says so where no speech was found."""
     try:
         return zipper.transcribe((sound, SPEECH_RATE))

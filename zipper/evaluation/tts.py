@@ -5,10 +5,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
+from zipper.api import Zipper
 from zipper.audio.io import Samples, load_audio, write_wav
 from zipper.errors import DataError, ZipperError
 from zipper.evaluation.manifest import SUFFIXES, Recording
@@ -19,13 +20,6 @@ from zipper.inference.components import Detokens, SpeechTokens
 from zipper.rates import SPEECH_RATE
 
 Mos = Callable[[Samples], float]
-
-
-class Synthesizes(Protocol):
-    """What an evaluation of synthesis needs of Zipper."""
-
-    def synthesize(self, text: str, *, voice: str | None = None, seed: int = 0) -> Any:
-        """Speech with samples and sample_rate."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +68,7 @@ class SynthesisResult:
         return self.row() | {"judges": {name: asdict(rates) for name, rates in self.rates.items()}}
 
 
-def zipper_voice(zipper: Synthesizes, voice: str | None) -> Voice:
+def zipper_voice(zipper: Zipper, voice: str | None) -> Voice:
     """Zipper speaking with seed 0."""
 
     def speak(text: str) -> Sound:

@@ -4,10 +4,13 @@ Frame t covers samples [256 t, 256 (t + 1)) and is centered on the middle of the
 by (window - hop) / 2 on both sides. Shapes: B clips, T frames, 80 bands.
 """
 
+from typing import cast
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torchaudio.functional import melscale_fbanks
 
 from zipper.rates import MELS, VOCODER_HOP, VOCODER_RATE
 
@@ -43,11 +46,9 @@ def band_edges() -> np.ndarray:
 
 def filterbank() -> Tensor:
     """Weights of each band over the Fourier bins (80, 513): triangles of equal area."""
-    bins = np.linspace(0, VOCODER_RATE / 2, WINDOW // 2 + 1)
-    edges = band_edges()[:, None]
-    low, middle, high = edges[:-2], edges[1:-1], edges[2:]
-    triangles = np.minimum((bins - low) / (middle - low), (high - bins) / (high - middle))
-    return torch.from_numpy(np.maximum(triangles, 0) * 2 / (high - low)).float()
+    bins = WINDOW // 2 + 1
+    bands = melscale_fbanks(bins, MIN_HZ, MAX_HZ, MELS, VOCODER_RATE, norm="slaney", mel_scale="slaney")
+    return cast(Tensor, bands.T.contiguous())
 
 
 class MelSpectrogram(torch.nn.Module):

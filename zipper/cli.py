@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "zipper").partition(".")[0] == "zipper":
             raise
-        terminal.tell(f"this command needs the package {error.name}, see requirements-train.txt.")
+        terminal.tell(f"this command needs the package {error.name}: install requirements-train.txt, the extra train.")
         return 2
     except KeyboardInterrupt:
         return 130

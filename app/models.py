@@ -22,7 +22,7 @@ def load(folder: Path | None = None) -> Zipper:
     zero = _zero_gpu()
     import torch  # after `spaces`, which prepares it
 
-    model = Zipper.from_pretrained(folder) if folder else Zipper.from_pretrained()
+    model = Zipper.from_pretrained(folder)
     if torch.cuda.is_available():
         model.model.to("cuda")
     if zero is not None:

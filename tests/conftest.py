@@ -9,9 +9,10 @@ from fuzz.tiny import make_model
 from support import MakeSpeech, Samples
 
 from zipper import limits
-from zipper.api import ASSETS, Zipper
+from zipper.api import Zipper
 from zipper.audio.io import load_audio
 from zipper.rates import SPEECH_RATE
+from zipper.weights import ASSETS
 
 
 @pytest.fixture(autouse=True)

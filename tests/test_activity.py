@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from support import MakeSpeech
 
 from zipper import limits
-from zipper.api import ASSETS
 from zipper.audio import speech_windows, vad
 from zipper.audio.io import Samples, load_audio
 from zipper.audio.speech_windows import Span, Window, has_speech, windows
 from zipper.evaluation.signals import SIGNALS, chords, colored, room_noise
 from zipper.rates import SPEECH_RATE
+from zipper.weights import ASSETS
 
 RECORDINGS = sorted((ASSETS / "examples" / "recordings").glob("*.opus"))
 CLICK = np.eye(1, 4 * SPEECH_RATE, 5000)[0].astype(np.float32)

@@ -5,7 +5,7 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Literal, overload
 
-from zipper import limits
+from zipper import limits, weights
 from zipper.alignment.heads import AlignmentHead
 from zipper.audio.io import AudioSource, load_audio
 from zipper.audio.speech_windows import windows
@@ -24,8 +24,6 @@ from zipper.text.cutting import cut
 from zipper.text.lexicon import Lexicon
 from zipper.text.normalize import normalize
 
-ASSETS = Path(__file__).resolve().parents[1] / "assets"
-
 
 class Zipper(Recognition, Synthesis, Completion):
     """A trained model with its tokenizers and voices. Holds no state between calls; threads may share it.
@@ -41,7 +39,7 @@ class Zipper(Recognition, Synthesis, Completion):
         text_tokenizer: TextTokens,
         detokenizer: Detokens,
         heads: Sequence[AlignmentHead] = (),
-        folder: Path = ASSETS,
+        folder: Path | None = None,
         words: Lexicon | None = None,
     ) -> None:
         """Parts that do not fit each other raise WeightsError.
@@ -60,19 +58,20 @@ class Zipper(Recognition, Synthesis, Completion):
         )
 
     @classmethod
-    def from_pretrained(cls, folder: str | os.PathLike[str] = ASSETS) -> "Zipper":
-        """Load a model folder, by default the one that comes with the repository.
+    def from_pretrained(cls, folder: str | os.PathLike[str] | None = None) -> "Zipper":
+        """Load a model folder; without one what :func:`zipper.weights.find` finds, in a checkout its own.
 
         Raises WeightsError or ConfigError when a part is missing, corrupt or of another model.
         """
-        parts = load_components(folder)
+        place = weights.find(folder)
+        parts = load_components(place)
         return cls(
             parts.model,
             parts.speech_tokenizer,
             parts.text_tokenizer,
             parts.detokenizer,
             parts.heads,
-            Path(folder),
+            place,
             parts.words,
         )
 

@@ -18,11 +18,11 @@ from app.state import Shown
 from app.transcribe import tab as transcribe
 from app.transcribe.tab import NOTHING, View
 from zipper import Zipper, limits
-from zipper.api import ASSETS
 from zipper.audio.io import load_audio, write_wav
 from zipper.errors import AudioError, LimitError, NoSpeechError, OptionError
 from zipper.rates import SPEECH_RATE
 from zipper.results import Transcript, TranscriptPart
+from zipper.weights import ASSETS
 
 
 @pytest.fixture

@@ -164,7 +164,7 @@ def attempt(number: int, seed: int, folder: Path) -> str:
 
 @functools.cache
 def _model(folder: Path | None) -> Zipper:
-    return Zipper.from_pretrained() if folder is None else Zipper.from_pretrained(folder)
+    return Zipper.from_pretrained(folder)
 
 
 def _call(choose: random.Random, model: Zipper, folder: Path) -> str:

@@ -11,12 +11,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from zipper import weights
 from zipper.errors import DataError, ZipperError
 from zipper.evaluation.measure import Case, Measured
 from zipper.evaluation.report import table, write_json
 
 SECONDS = (3.0, 10.0, 30.0)
-EXAMPLES = Path(__file__).parents[2] / "assets" / "examples" / "recordings"
+EXAMPLES = Path("examples") / "recordings"  # in a model folder
 MAX_WAIT = 1800  # s for one measurement
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def make_cases(args: argparse.Namespace) -> list[Case]:
     """Every engine at hand, task and length. hibari takes part where it is installed."""
-    audio = str(args.audio or example_recording())
+    audio = str(args.audio or example_recording(args.model))
     zipper = str(args.model) if args.model else None
     cases = []
     for seconds in args.seconds:
@@ -58,9 +59,12 @@ def make_cases(args: argparse.Namespace) -> list[Case]:
     return cases
 
 
-def example_recording() -> Path:
-    """The first of the recordings that come with the weights."""
-    found = sorted(path for path in EXAMPLES.glob("*") if path.suffix in (".wav", ".flac", ".opus", ".ogg"))
+def example_recording(model: Path | None = None) -> Path:
+    """The first of the recordings that come with the checkout or else with the weights."""
+    folder = weights.ASSETS / EXAMPLES
+    if not folder.is_dir():
+        folder = weights.find(model) / EXAMPLES
+    found = sorted(path for path in folder.glob("*") if path.suffix in (".wav", ".flac", ".opus", ".ogg"))
     if not found:
         raise DataError("There is no example recording; name one with --audio.")
     return found[0]

@@ -229,7 +229,7 @@ def _folders(parser: argparse.ArgumentParser, option: str, summary: str) -> None
 
 def load_zipper(args: argparse.Namespace) -> Zipper:
     """The weights of the command line, or the shipped ones."""
-    return Zipper.from_pretrained(args.model) if args.model else Zipper.from_pretrained()
+    return Zipper.from_pretrained(args.model)
 
 
 def _recognizers(folders: Sequence[Path], threads: int) -> dict[str, Recognizer]:

@@ -121,7 +121,7 @@ def _zipper(case: Case) -> Any:
     from zipper import Zipper
 
     torch.set_num_threads(case.threads)
-    return Zipper.from_pretrained(case.model) if case.model else Zipper.from_pretrained()
+    return Zipper.from_pretrained(case.model)
 
 
 def _zipper_transcribe(case: Case) -> Stream:

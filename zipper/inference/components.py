@@ -17,8 +17,8 @@ from zipper.errors import WeightsError
 from zipper.model.checkpoint import CONFIG_FILE, load, read_json
 from zipper.model.zipper import ZipperModel
 from zipper.text.lexicon import Lexicon
+from zipper.weights import DETOKENIZER_FOLDER, MODEL_FOLDER, SPEECH_TOKENIZER_FOLDER, check_folder
 
-MODEL_FOLDER, SPEECH_TOKENIZER_FOLDER, DETOKENIZER_FOLDER = "zipper", "speech_tokenizer", "detokenizer"
 HEADS_FILE = "alignment.json"
 SPECIAL_CODES = 2  # begin and end, which follow the codes in the speech vocabulary
 
@@ -100,7 +100,7 @@ class Components:
 
 def read_voices(folder: str | os.PathLike[str]) -> list[str]:
     """Names of a model folder's voices, read without loading the model; WeightsError where there is none."""
-    _check_folders(Path(folder))
+    check_folder(Path(folder))
     settings = read_json(Path(folder) / DETOKENIZER_FOLDER / CONFIG_FILE)
     try:
         voices = [str(voice) for voice in settings["acoustic"]["voices"]]
@@ -120,7 +120,7 @@ def load_components(folder: str | os.PathLike[str]) -> Components:
     from zipper.text.tokenizer import TextTokenizer
 
     root = Path(folder)
-    _check_folders(root)
+    check_folder(root)
     heads = root / MODEL_FOLDER / HEADS_FILE
     return Components(
         load(root / MODEL_FOLDER),
@@ -130,9 +130,3 @@ def load_components(folder: str | os.PathLike[str]) -> Components:
         tuple(load_heads(heads)) if heads.exists() else (),
         Lexicon.from_pretrained(root / MODEL_FOLDER),
     )
-
-
-def _check_folders(root: Path) -> None:
-    for name in (MODEL_FOLDER, SPEECH_TOKENIZER_FOLDER, DETOKENIZER_FOLDER):
-        if not (root / name).is_dir():  # also where the name itself is impossible
-            raise WeightsError(f"There is no model in {root}: the folder {name} is missing.")

@@ -3,15 +3,14 @@
 import shutil
 from pathlib import Path
 
-import safetensors.torch
 import torch
 from torch import Tensor
 
-from zipper import files
 from zipper.errors import ConfigError
+from zipper.model.checkpoint import TEXT_TOWER_FILE, WEIGHTS_FILE, read_model_tensors, write_tensors
 
-PARTS = ("zipper", "speech_tokenizer", "detokenizer")
-HALVED = (Path("zipper") / "model.safetensors",)  # half precision is enough to run from and half to fetch
+MODEL = "zipper"
+PARTS = (MODEL, "speech_tokenizer", "detokenizer")
 
 
 def assemble(work: Path, out: Path, share: float = 1.0) -> None:
@@ -27,23 +26,31 @@ def assemble(work: Path, out: Path, share: float = 1.0) -> None:
         raise ConfigError(f"{work.name} holds no finished part; train one of {', '.join(PARTS)} first.")
     for part in found:
         (out / part).mkdir(parents=True, exist_ok=True)
+        weights = (WEIGHTS_FILE, TEXT_TOWER_FILE) if part == MODEL else ()
         for file in sorted((work / part).iterdir()):
-            target = out / part / file.name
-            if Path(part) / file.name in HALVED:
-                tensors = safetensors.torch.load_file(file)
-                if share < 1:
-                    tensors = between(weights_before(target), tensors, share)
-                halved = {name: tensor.to(torch.float16).contiguous() for name, tensor in tensors.items()}
-                files.save(target, safetensors.torch.save(halved))
-            else:
-                shutil.copyfile(file, target)
+            if file.name not in weights:
+                shutil.copyfile(file, out / part / file.name)
+    if MODEL in found:
+        assemble_model(work / MODEL, out / MODEL, share)
 
 
-def weights_before(file: Path) -> dict[str, Tensor]:
+def assemble_model(work: Path, out: Path, share: float) -> None:
+    """Write the fused weights in half precision, which is enough to run from and half to fetch.
+
+    The file of the text tower stays untouched where the new one is the same. Raises WeightsError, StorageError and, for
+    a share without weights to average with, ConfigError.
+    """
+    tensors = read_model_tensors(work)
+    if share < 1:
+        tensors = between(weights_before(out), tensors, share)
+    write_tensors({name: tensor.to(torch.float16) for name, tensor in tensors.items()}, out)
+
+
+def weights_before(folder: Path) -> dict[str, Tensor]:
     """The weights that the new ones are averaged with."""
-    if not file.is_file():
-        raise ConfigError(f"A share below 1 needs weights to average with; there is no {file.name} where they go.")
-    return safetensors.torch.load_file(file)
+    if not (folder / WEIGHTS_FILE).is_file():
+        raise ConfigError(f"A share below 1 needs weights to average with; there is no {WEIGHTS_FILE} where they go.")
+    return read_model_tensors(folder)
 
 
 def between(before: dict[str, Tensor], after: dict[str, Tensor], share: float) -> dict[str, Tensor]:

@@ -102,10 +102,10 @@ class Zipper(Recognition, Synthesis, Completion):
         beams = arguments.whole(beams, "The number of beams", 1, limits.MAX_BEAMS)
         gate_scale, clock = self._gates(gate_scale, "text"), Clock()
         samples = load_audio(source)
-        spoken = windows(samples)
-        if not spoken:
+        speech_windows = windows(samples)
+        if not speech_windows:
             raise NoSpeechError("No speech found in the recording.")
-        return self._recognize(samples, spoken, beams, gate_scale, clock)
+        return self._recognize(samples, speech_windows, beams, gate_scale, clock)
 
     def synthesize(
         self,
@@ -248,5 +248,5 @@ class Zipper(Recognition, Synthesis, Completion):
 
     def _request(self, text: str, voice: str | None, seed: int, temperature: float) -> tuple[str, str, int, float]:
         """What is to be spoken and how, each in the form and the range that the model takes."""
-        heat = arguments.real(temperature, "The temperature", 0.0)
-        return normalize(arguments.text(text)), arguments.voice(voice, self.voices), arguments.seed(seed), heat
+        temperature = arguments.real(temperature, "The temperature", 0.0)
+        return normalize(arguments.text(text)), arguments.voice(voice, self.voices), arguments.seed(seed), temperature

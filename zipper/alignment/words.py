@@ -58,12 +58,12 @@ def word_times(
         return []
     mean = mean_weights(weights, heads, len(pieces))
     sounding = np.arange(weights.shape[-1]) if voiced is None or not voiced.any() else np.flatnonzero(voiced)
-    heard = mean[:, sounding]
-    starts, stops = token_spans(heard)
+    sounding_mean = mean[:, sounding]
+    starts, stops = token_spans(sounding_mean)
     spans = _in_order([_word_span(word, pieces, starts, stops) for word in words], len(sounding))
     times = []
     for word, (start, stop) in zip(words, spans, strict=True):
-        weight = heard[word.first : word.stop].max(axis=0)
+        weight = sounding_mean[word.first : word.stop].max(axis=0)
         start, stop = _sayable(start, stop, len(word.word), sounding, weight, seconds_per_token)
         times.append(
             WordTime(
@@ -77,10 +77,10 @@ def word_times(
 
 def unheard_seconds(times: Sequence[WordTime], voiced: np.ndarray, seconds_per_token: float) -> float:
     """The longest stretch of voiced tokens (T_speech,) that belongs to no word, pauses within it not counted."""
-    heard = np.zeros(len(voiced), np.bool_)
+    covered = np.zeros(len(voiced), np.bool_)
     for word in times:
-        heard[round(word.start / seconds_per_token) : round(word.end / seconds_per_token)] = True
-    edges = np.flatnonzero(heard[voiced])  # among the voiced tokens, those that belong to a word
+        covered[round(word.start / seconds_per_token) : round(word.end / seconds_per_token)] = True
+    edges = np.flatnonzero(covered[voiced])  # among the voiced tokens, those that belong to a word
     gaps = np.diff(np.concatenate([[-1], edges, [int(voiced.sum())]])) - 1
     return float(gaps.max()) * seconds_per_token
 
@@ -141,8 +141,8 @@ def voiced_tokens(samples: np.ndarray, samples_per_token: int) -> np.ndarray:
 def _word_span(word: WordTokens, pieces: Sequence[str], starts: np.ndarray, stops: np.ndarray) -> tuple[int, int]:
     """Speech tokens of a word: those of its pieces with a letter or digit; punctuation looks at pauses."""
     indices = range(word.first, word.stop)
-    spoken = [i for i in indices if any(c.isalnum() or c == "\ufffd" for c in decode_pieces([pieces[i]]))]
-    used = spoken or list(indices)
+    pronounced = [i for i in indices if any(c.isalnum() or c == "\ufffd" for c in decode_pieces([pieces[i]]))]
+    used = pronounced or list(indices)
     return int(starts[used[0]]), int(stops[used[-1]])
 
 

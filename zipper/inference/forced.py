@@ -21,10 +21,10 @@ def forced_attention(
     generation.
     """
     config = model.config
-    written = Segment("text", (config.text.begin_id, *text, config.text.end_id))
-    spoken = Segment("speech", (config.speech.begin_id, *speech, config.speech.end_id))
+    text_segment = Segment("text", (config.text.begin_id, *text, config.text.end_id))
+    speech_segment = Segment("speech", (config.speech.begin_id, *speech, config.speech.end_id))
     recognition = direction == "text_from_speech"
-    source, target = (spoken, written) if recognition else (written, spoken)
+    source, target = (speech_segment, text_segment) if recognition else (text_segment, speech_segment)
     session = Session(model, MODALITIES)
     session.feed(source.modality, source.ids)
     maps = []

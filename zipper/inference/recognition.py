@@ -22,19 +22,19 @@ class Recognition(Engine):
     _word_penalty: ScoreFunction | None
 
     def _recognize(
-        self, samples: Samples, spoken: Sequence[Window], beams: int, gate_scale: Gates, clock: Clock
+        self, samples: Samples, speech_windows: Sequence[Window], beams: int, gate_scale: Gates, clock: Clock
     ) -> Generator[TranscriptPart, None, None]:
         """Window after window; a part for each token."""
         seconds, complete = len(samples) / SPEECH_RATE, True
         passages: list[Passage] = []
-        for window in spoken:
+        for window in speech_windows:
             clock.check()
-            heard = samples[window.start : window.stop]
-            codes = [int(code) for code in self.speech_tokenizer.encode(heard)]
+            part = samples[window.start : window.stop]
+            codes = [int(code) for code in self.speech_tokenizer.encode(part)]
             until = (
                 window.speech_end if gate_scale is None else 0.0
             )  # with other gates the source time is not tracked well
-            options = presets.recognition(len(heard) / SPEECH_RATE, beams, until)
+            options = presets.recognition(len(part) / SPEECH_RATE, beams, until)
             prompt = [self._segment("speech", codes)]
             before = Transcript(tuple(passages), seconds)
             steps: list[Step] = []
@@ -44,7 +44,7 @@ class Recognition(Engine):
                 yield TranscriptPart(text, before.words, window.start / SPEECH_RATE, seconds)
             understood = ended(steps) and bool(self._text(steps))
             if self._text(steps):
-                passages.append(self._heard_passage(steps, codes, heard, window, gate_scale))
+                passages.append(self._recognized_passage(steps, codes, part, window, gate_scale))
                 understood = understood and passages[-1].unheard <= presets.UNHEARD_SECONDS
             complete = complete and understood
         if not passages:
@@ -52,15 +52,15 @@ class Recognition(Engine):
         whole = Transcript(tuple(passages), seconds, complete)
         yield TranscriptPart(whole.text, whole.words, seconds, seconds, whole)
 
-    def _heard_passage(
-        self, steps: Sequence[Step], codes: Sequence[int], heard: Samples, window: Window, gate_scale: Gates
+    def _recognized_passage(
+        self, steps: Sequence[Step], codes: Sequence[int], part: Samples, window: Window, gate_scale: Gates
     ) -> Passage:
         kept = without_end(steps)
         pieces = [self.text_tokenizer.piece(step.id) for step in kept]
         probabilities = [step.probability for step in kept]
         start, end = window.start / SPEECH_RATE, window.stop / SPEECH_RATE
-        spoken = window.speech_tokens(TOKEN_SAMPLES)
-        loud = spoken & voiced_tokens(heard, TOKEN_SAMPLES)
-        voiced = loud if loud.any() else spoken
+        speech = window.speech_tokens(TOKEN_SAMPLES)
+        loud = speech & voiced_tokens(part, TOKEN_SAMPLES)
+        voiced = loud if loud.any() else speech
         given = PassageInput(self._text(steps), pieces, codes, voiced, start, end, probabilities)
         return self._passage(given, kept, "text_from_speech", gate_scale)

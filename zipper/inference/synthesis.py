@@ -49,7 +49,7 @@ class Synthesis(Engine):
             before = sum(map(len, sound))
             whole = yield from self._sound(codes, voice, seed, clock)
             samples = np.concatenate(list(without_tail([whole], self.detokenizer.sample_rate)))
-            passages.append(self._spoken_passage(sentence, steps, samples, before, gate_scale))
+            passages.append(self._synthesized_passage(sentence, steps, samples, before, gate_scale))
             sound += [samples, self._silence(part.pause)]
         rate = self.detokenizer.sample_rate
         yield Speech(tuple(passages), np.concatenate(sound), rate, voice, seed, complete)
@@ -90,8 +90,8 @@ class Synthesis(Engine):
             if not (closed or keep_unended):
                 raise LimitError(f'The speech of "{_excerpt(sentence)}" came to no end; try another seed.')
             complete = complete and closed
-            spoken = np.concatenate(sound[first:])
-            done.append(self._spoken_passage(sentence, without_end(steps), spoken, before, gate_scale))
+            samples = np.concatenate(sound[first:])
+            done.append(self._synthesized_passage(sentence, without_end(steps), samples, before, gate_scale))
             sound.append(self._silence(part.pause))
             if len(done) < len(parts):
                 yield SpeechPart(sound[-1], rate)
@@ -107,7 +107,7 @@ class Synthesis(Engine):
         options = presets.synthesis(sentence, seed, temperature, long)
         return self._steps(prompt, "speech", options, clock, gate_scale)
 
-    def _spoken_passage(
+    def _synthesized_passage(
         self, sentence: str, steps: Sequence[Step], samples: Samples, before: int, gate_scale: Gates
     ) -> Passage:
         pieces = [self.text_tokenizer.piece(token) for token in self.text_tokenizer.encode(sentence)]

@@ -74,10 +74,10 @@ def log_mels(samples: Tensor, lengths: Tensor, mels: int = WHISPER_MELS) -> tupl
     spectrum = torch.stft(padded, WHISPER_WINDOW, WHISPER_HOP, window=window, return_complex=True)
     power = spectrum[..., :-1].abs().square()  # (B, 201, T)
     logs = (mel_filters(mels).to(samples.device) @ power).clamp(min=LOG_FLOOR).log10()
-    real = (torch.arange(count, device=samples.device) < frames[:, None])[:, None]  # (B, 1, T)
-    loudest = logs.masked_fill(~real, -torch.inf).amax((1, 2), keepdim=True)
+    mask = (torch.arange(count, device=samples.device) < frames[:, None])[:, None]  # (B, 1, T)
+    loudest = logs.masked_fill(~mask, -torch.inf).amax((1, 2), keepdim=True)
     logs = (torch.maximum(logs, loudest - DYNAMIC_RANGE) + 4) / 4
-    return (logs * real).transpose(1, 2).contiguous(), frames
+    return (logs * mask).transpose(1, 2).contiguous(), frames
 
 
 def sinusoids(length: int, width: int) -> Tensor:
@@ -130,13 +130,13 @@ class WhisperEncoder(nn.Module):
         mels: (B, T, mels) with zeros after each clip; lengths: (B,) mel frames of each clip, even, None when all
         are full. Returns (B, T / 2, width); what lies behind the end of a clip is undefined.
         """
-        real = None if lengths is None else torch.arange(mels.shape[1], device=mels.device) < lengths[:, None]  # (B, T)
+        mask = None if lengths is None else torch.arange(mels.shape[1], device=mels.device) < lengths[:, None]  # (B, T)
         x = F.gelu(self.conv1(mels.transpose(1, 2)))
-        if real is not None:
-            x = x * real[:, None]  # conv2 must see the zeros it would see at the end of a clip alone
+        if mask is not None:
+            x = x * mask[:, None]  # conv2 must see the zeros it would see at the end of a clip alone
         x = F.gelu(self.conv2(x)).transpose(1, 2)
         x = x + self.positions[: x.shape[1]]
-        mask = None if real is None else real[:, None, None, ::2]
+        mask = None if mask is None else mask[:, None, None, ::2]
         for block in self.blocks:
             x = block(x, mask)
         return cast(Tensor, self.norm(x))

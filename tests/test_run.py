@@ -81,7 +81,7 @@ def test_options_go_to_the_app_and_commands_to_the_package(checkout: Checkout) -
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 def test_help_installs_nothing_and_says_what_an_installation_takes(checkout: Checkout, flag: str) -> None:
     shown = checkout.run(flag).stdout
-    assert shown.startswith("usage: ./run COMMAND") and "1.5 GB" in shown and not checkout.asked.exists()
+    assert shown.startswith("usage: ./run COMMAND") and "1.2 GB" in shown and not checkout.asked.exists()
 
 
 def test_without_a_gpu_torch_alone_comes_from_its_own_index(checkout: Checkout) -> None:

@@ -91,7 +91,6 @@ def model(tmp_path: Path) -> Path:
         (folder / part).mkdir(parents=True)
         (folder / part / "config.json").write_text(f"{{{number}}}")
         (folder / part / "model.safetensors").write_bytes(bytes([number]) * 300_000)
-    (folder / "NOTICE.md").write_text("Whose all of this is.")
     (folder / "README.md").write_text("Not part of the weights.")
     return folder
 
@@ -177,7 +176,7 @@ def test_the_list_in_the_package_is_that_of_the_shipped_weights() -> None:
     assert WeightsList.of_folder(ASSETS, shipped.revision) == shipped
 
 
-def test_a_list_holds_the_parts_and_the_notice(model: Path, listed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_list_holds_the_parts_alone(model: Path, listed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = WeightsList.read(listed)
     assert made.revision == "r1" and set(made.files) == set(content(model)) - {"README.md"}
     entry = made.files["zipper/model.safetensors"]
@@ -199,7 +198,7 @@ def test_weights_are_fetched_once(hub: Hub, start: Fetch, model: Path) -> None:
 
 def test_two_that_fetch_at_once_fetch_once(hub: Hub, start: Fetch) -> None:
     first, second = start(hub.url), start(hub.url)
-    assert folder_of(first) == folder_of(second) and len(hub.asked) == len(set(hub.asked)) == 7
+    assert folder_of(first) == folder_of(second) and len(hub.asked) == len(set(hub.asked)) == 6
 
 
 def test_a_file_with_another_hash_is_refused_and_not_kept(hub: Hub, start: Fetch, tmp_path: Path) -> None:

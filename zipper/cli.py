@@ -53,7 +53,7 @@ examples
 
 {PROGRAM} COMMAND --help explains a command and its options. The app in the browser, without any command
 line, is started by ./run alone, or python -m app; ./run --port 8000 sets its options, python -m app --help lists them.
-The first ./run installs 1.5 GB into .venv; 5.5 GB with CUDA, where there is a GPU or an index is set for pip or uv.
+The first ./run installs 1.2 GB into .venv; 5.2 GB with CUDA, where there is a GPU or an index is set for pip or uv.
 """
 
 

@@ -25,7 +25,6 @@ ASSETS = Path(__file__).resolve().parents[1] / "assets"  # of a checkout; an ins
 LIST_FILE = Path(__file__).with_name("weights.json")
 MODEL_FOLDER, SPEECH_TOKENIZER_FOLDER, DETOKENIZER_FOLDER = "zipper", "speech_tokenizer", "detokenizer"
 PARTS = (MODEL_FOLDER, SPEECH_TOKENIZER_FOLDER, DETOKENIZER_FOLDER)
-NOTICE = "NOTICE.md"  # licenses, which go wherever the weights go
 OTHERWISE = (
     f"set {HOME_VARIABLE} to the folder assets of a checkout, or name it with --model or from_pretrained(folder)"
 )
@@ -57,10 +56,9 @@ class WeightsList:
 
     @classmethod
     def of_folder(cls, folder: Path, revision: str) -> "WeightsList":
-        """The list of a model folder: its three parts and its notice. Raises WeightsError where a part is missing."""
+        """The list of a model folder, of its three parts alone. Raises WeightsError where one is missing."""
         check_folder(folder)
         found = [path for part in PARTS for path in (folder / part).rglob("*") if path.is_file()]
-        found += [path for path in (folder / NOTICE,) if path.is_file()]
         return cls(revision, {path.relative_to(folder).as_posix(): _entry(path) for path in sorted(found)})
 
     def to_json(self) -> str:

@@ -1,5 +1,6 @@
 """Tokens to sound on a tiny network with random weights: length, voices, seeds, streams and bad input."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from zipper.audio.mel import band_edges
 from zipper.errors import ConfigError, OptionError, WeightsError
 from zipper.rates import VOCODER_HOP, VOCODER_RATE, VOCODER_SAMPLES_PER_TOKEN
-from zipper.speech.acoustic import AcousticConfig, AcousticModel, HarmonicTemplate, frames_of, token_position
+from zipper.speech.acoustic import AcousticConfig, AcousticModel, HarmonicTemplate, token_position
+from zipper.speech.delivery import Delivery, frames_of
 from zipper.speech.detokenizer import Detokenizer
 from zipper.speech.hifigan import HifiGan, HifiGanConfig
 
@@ -56,6 +58,27 @@ def test_stream_is_decode(count: int, chunk: int) -> None:
     pieces = list(detokenizer.stream(chunks, "carl", seed=3))
     streamed = np.concatenate([np.zeros(0, np.float32), *pieces])
     np.testing.assert_allclose(streamed, detokenizer.decode(tokens, "carl", seed=3), atol=1e-5)
+
+
+@pytest.mark.parametrize("delivery", [Delivery(0.6), Delivery(1.37, 2.0), Delivery(1.6, -4.0)])
+def test_stream_is_decode_at_any_speed_and_pitch(delivery: Delivery) -> None:
+    detokenizer, tokens = make(), random_tokens(60)
+    chunks = (tokens[start : start + 7] for start in range(0, len(tokens), 7))
+    streamed = np.concatenate(list(detokenizer.stream(chunks, "carl", 3, delivery)))
+    whole = detokenizer.decode(tokens, "carl", 3, delivery)
+    assert len(whole) == math.ceil(60 * 882 / delivery.speed)
+    np.testing.assert_allclose(streamed, whole, atol=1e-5)
+
+
+def test_pitch_is_shifted_by_semitones(detokenizer: Detokenizer) -> None:
+    """An octave lies twelve semitones higher: the network is given twice the F0 that it predicts."""
+    acoustic, voice = detokenizer.acoustic, torch.tensor([0])
+    h = torch.randn(1, 20, acoustic.config.width, generator=torch.Generator().manual_seed(0))
+    plain = acoustic.coarse(h, voice)
+    mean, deviation = acoustic.get_buffer("pitch_mean")[0], acoustic.get_buffer("pitch_deviation")[0]
+    octave = torch.exp(mean + deviation * plain.pitch) * 2 * (plain.voicing > 0)
+    expected = acoustic.coarse(h, voice, octave)
+    torch.testing.assert_close(acoustic.coarse(h, voice, delivery=Delivery(pitch=12.0)).mel, expected.mel)
 
 
 def test_stream_speaks_before_the_end(detokenizer: Detokenizer) -> None:

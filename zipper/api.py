@@ -114,17 +114,28 @@ class Zipper(Recognition, Synthesis, Completion):
         seed: int = 0,
         *,
         temperature: float = presets.SPEECH_TEMPERATURE,
+        speed: float = 1.0,
+        pitch: float = 0.0,
         gate_scale: Gates = None,
         keep_unended: bool = False,
     ) -> Speech:
         """Speak a text. The same text, voice and seed give the same sound.
 
+        speed: 0.6 to 1.6 times that at which the speech was generated; pitch: up to 4 semitones up or down, the pace
+        stays.
         A sentence whose speech does not end is tried again with other seeds derived from this one; with
         keep_unended it is cut off where it stands, as one wants it to hear what closed gates do. Raises
         TextError, OptionError for an unknown voice, LimitError.
         """
         *_, speech = self.synthesize_steps(
-            text, voice, seed, temperature=temperature, gate_scale=gate_scale, keep_unended=keep_unended
+            text,
+            voice,
+            seed,
+            temperature=temperature,
+            speed=speed,
+            pitch=pitch,
+            gate_scale=gate_scale,
+            keep_unended=keep_unended,
         )
         assert speech is not None
         return speech
@@ -136,6 +147,8 @@ class Zipper(Recognition, Synthesis, Completion):
         seed: int = 0,
         *,
         temperature: float = presets.SPEECH_TEMPERATURE,
+        speed: float = 1.0,
+        pitch: float = 0.0,
         gate_scale: Gates = None,
         keep_unended: bool = False,
     ) -> Generator[Speech | None, None, None]:
@@ -144,8 +157,9 @@ class Zipper(Recognition, Synthesis, Completion):
         Speech is None until all of it is there: other than with `synthesize_stream`, a sentence may be tried again.
         """
         written, voice, seed, temperature = self._request(text, voice, seed, temperature)
+        delivery = arguments.delivery(speed, pitch)
         gates = self._gates(gate_scale, "speech")
-        return self._synthesize(cut(written), voice, seed, temperature, gates, keep_unended, Clock())
+        return self._synthesize(cut(written), voice, seed, temperature, gates, keep_unended, Clock(), delivery)
 
     def synthesize_stream(
         self,
@@ -154,6 +168,8 @@ class Zipper(Recognition, Synthesis, Completion):
         seed: int = 0,
         *,
         temperature: float = presets.SPEECH_TEMPERATURE,
+        speed: float = 1.0,
+        pitch: float = 0.0,
         gate_scale: Gates = None,
         keep_unended: bool = False,
     ) -> Generator[SpeechPart, None, None]:
@@ -163,8 +179,9 @@ class Zipper(Recognition, Synthesis, Completion):
         keep_unended, is cut off where it stands.
         """
         written, voice, seed, temperature = self._request(text, voice, seed, temperature)
+        delivery = arguments.delivery(speed, pitch)
         gates = self._gates(gate_scale, "speech")
-        return self._speak_stream(cut(written), voice, seed, temperature, gates, keep_unended, Clock())
+        return self._speak_stream(cut(written), voice, seed, temperature, gates, keep_unended, Clock(), delivery)
 
     @overload
     def complete(

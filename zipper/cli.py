@@ -140,6 +140,10 @@ def _add_synthesize(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--words", choices=FORMATS, help="print when each word is spoken, in this format")
     parser.add_argument("--voice", metavar="NAME", help="of the model; a wrong one lists all (default: the first)")
     _add_seed(parser, "speech")
+    speeds = f"from {limits.MIN_SPEED:g} to {limits.MAX_SPEED:g}; the pitch stays (default: %(default)g)"
+    parser.add_argument("--speed", type=float, default=1.0, metavar="X", help=speeds)
+    semitones = f"semitones up or down, at most {limits.MAX_PITCH:g}; the pace stays (default: %(default)g)"
+    parser.add_argument("--pitch", type=float, default=0.0, metavar="X", help=semitones)
     parser.set_defaults(run=_synthesize)
 
 
@@ -287,9 +291,11 @@ def _synthesize(options: argparse.Namespace) -> None:
     if options.words and options.output == terminal.STANDARD:
         raise OptionError("The speech and the times of its words cannot both go to standard output: -o FILE.")
     text = terminal.argument_text(options.text)
-    normalize(text)  # bad text and an unknown voice are reported before the model is loaded
+    normalize(text)  # bad text, a speed out of range and an unknown voice are reported before the model is loaded
+    arguments.delivery(options.speed, options.pitch)
     arguments.voice(options.voice, read_voices(weights.find(options.model or None)))
-    speech = _load(options).synthesize(text, voice=options.voice, seed=options.seed)
+    delivery = {"speed": options.speed, "pitch": options.pitch}
+    speech = _load(options).synthesize(text, voice=options.voice, seed=options.seed, **delivery)
     terminal.write(wav_bytes(speech.samples, speech.sample_rate), options.output)
     if options.words:
         terminal.write(export(speech, options.words), None)

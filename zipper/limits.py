@@ -24,6 +24,10 @@ MAX_TYPED_BYTES = 1_000_000  # bytes of text read from standard input, most of w
 MAX_SPOKEN_PER_TYPED = 1.5  # of that many, written out as they are spoken: prose makes 1.0 to 1.2, numbers alone 10
 MAX_SENTENCE_CHARACTERS = 120  # of one generated passage: held-out long sentences at 240 81 % WER, 120 11 %, 90 11 %
 
+# Delivery
+MIN_SPEED, MAX_SPEED = 0.6, 1.6  # of synthesized speech, against the speed at which it was generated
+MAX_PITCH = 4.0  # semitones up or down
+
 # Tokens out
 MAX_TEXT_TOKENS_PER_SECOND = 12.0  # text tokens per second of speech; fast talkers reach 7
 EXTRA_TEXT_TOKENS = 12  # text tokens on top, for very short recordings

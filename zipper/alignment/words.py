@@ -7,6 +7,7 @@ as the weights are standardized per speech token, the same path search serves bo
 
 import functools
 import itertools
+import math
 from collections.abc import Sequence
 from typing import NamedTuple, cast
 
@@ -20,6 +21,7 @@ QUIET_DB = 40.0  # dB below the loudest token of a recording: no voice
 PAUSE_SECONDS = 0.3  # s of pause that no word contains
 WORD_SECONDS = 0.6  # s that any word may take,
 LETTER_SECONDS = 0.1  # s and this for each letter: half as fast as slow speakers are
+ROUNDING = 1e-6  # tokens, by which a quotient of samples may be off
 SPACE = "Ġ"  # how byte-level BPE writes a leading space
 
 
@@ -130,9 +132,10 @@ def decode_pieces(pieces: Sequence[str]) -> str:
     return data.decode("utf-8", errors="replace")
 
 
-def voiced_tokens(samples: np.ndarray, samples_per_token: int) -> np.ndarray:
+def voiced_tokens(samples: np.ndarray, samples_per_token: float) -> np.ndarray:
     """Which tokens of the samples (n,) hold sound, by their level: (ceil(n / samples_per_token),) bool."""
-    edges = np.minimum(np.arange(0, len(samples) + samples_per_token, samples_per_token), len(samples))
+    count = math.ceil(len(samples) / samples_per_token - ROUNDING)
+    edges = np.minimum(np.round(np.arange(count + 1) * samples_per_token).astype(int), len(samples))
     energy = np.cumsum(np.concatenate([[0.0], np.square(samples, dtype=np.float64)]))
     power = np.diff(energy[edges]) / np.maximum(np.diff(edges), 1)  # (count,)
     return cast(np.ndarray, power > max(power.max(initial=0.0) * 10 ** (-QUIET_DB / 10), 1e-12))

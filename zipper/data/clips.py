@@ -29,7 +29,7 @@ from zipper.data.pitch import track_pitch
 from zipper.data.store import JoinedStores, Store, StoreWriter
 from zipper.errors import DataError
 from zipper.rates import MELS, VOCODER_RATE
-from zipper.speech.acoustic import frames_of
+from zipper.speech.delivery import frames_of
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,9 @@ import operator
 from collections.abc import Sequence
 from typing import Any, cast
 
+from zipper import limits
 from zipper.errors import OptionError, TextError, ZipperError
+from zipper.speech.delivery import Delivery
 
 SEED_BITS = 64  # a seed is a signed whole number of so many bits
 
@@ -42,6 +44,25 @@ def real(value: Any, name: str, low: float) -> float:
     if not low <= number < math.inf:
         raise OptionError(f"{name} must be a number from {low:g} up, not {_shown(value)}.")
     return number
+
+
+def between(value: Any, name: str, low: float, high: float) -> float:
+    """A finite number of any type from low to high; OptionError for everything else."""
+    try:
+        number = real(value, name, low)
+    except OptionError:
+        number = math.inf
+    if number > high:
+        raise OptionError(f"{name} must be a number from {low:g} to {high:g}, not {_shown(value)}.")
+    return number
+
+
+def delivery(speed: Any, pitch: Any) -> Delivery:
+    """Speed and pitch of speech within the limits; OptionError for others."""
+    return Delivery(
+        round(between(speed, "The speed", limits.MIN_SPEED, limits.MAX_SPEED), 2),
+        between(pitch, "The pitch", -limits.MAX_PITCH, limits.MAX_PITCH),
+    )
 
 
 def voice(value: Any, voices: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ from zipper.audio.io import Samples
 from zipper.errors import WeightsError
 from zipper.model.checkpoint import CONFIG_FILE, load, read_json
 from zipper.model.zipper import ZipperModel
+from zipper.speech.delivery import AS_GENERATED, Delivery
 from zipper.text.lexicon import Lexicon
 from zipper.weights import DETOKENIZER_FOLDER, MODEL_FOLDER, SPEECH_TOKENIZER_FOLDER, check_folder
 
@@ -62,10 +63,14 @@ class Detokens(Protocol):
     def voices(self) -> list[str]:
         """Names of the voices."""
 
-    def decode(self, tokens: npt.NDArray[np.int64], voice: str, seed: int = 0) -> Samples:
+    def decode(
+        self, tokens: npt.NDArray[np.int64], voice: str, seed: int = 0, delivery: Delivery = AS_GENERATED
+    ) -> Samples:
         """Codes (n,) -> samples."""
 
-    def stream(self, chunks: Iterator[npt.NDArray[np.int64]], voice: str, seed: int = 0) -> Iterator[Samples]:
+    def stream(
+        self, chunks: Iterator[npt.NDArray[np.int64]], voice: str, seed: int = 0, delivery: Delivery = AS_GENERATED
+    ) -> Iterator[Samples]:
         """The same, piece by piece."""
 
 

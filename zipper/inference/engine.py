@@ -18,6 +18,7 @@ from zipper.model.config import Modality
 from zipper.model.cross_attention import GateScale, resolve_gate_scale
 from zipper.model.zipper import Segment, ZipperModel
 from zipper.results import Passage
+from zipper.speech.delivery import AS_GENERATED, Delivery
 
 HALF_CHARACTER = "\ufffd"  # how a character reads while the token of its last byte is missing
 SOUND_TOKENS = 100  # speech tokens, 4 s, handed to the detokenizer at once where nobody listens yet
@@ -75,12 +76,12 @@ class Engine:
         return make_passage(given, steps, direction, heads, gates_into(self.model, generated, gate_scale))
 
     def _sound(
-        self, codes: npt.NDArray[np.int64], voice: str, seed: int, clock: Clock
+        self, codes: npt.NDArray[np.int64], voice: str, seed: int, clock: Clock, delivery: Delivery = AS_GENERATED
     ) -> Generator[None, None, Samples]:
         """Sound of speech tokens; after each second of it, the clock is looked at and whoever asks may leave."""
         pieces = [np.zeros(0, np.float32)]
         chunks = (codes[first : first + SOUND_TOKENS] for first in range(0, len(codes), SOUND_TOKENS))
-        for piece in self.detokenizer.stream(chunks, voice, seed):
+        for piece in self.detokenizer.stream(chunks, voice, seed, delivery):
             clock.check()
             pieces.append(piece)
             yield None

@@ -28,7 +28,7 @@ class PassageInput:
     """Everything about a passage but the attention: pieces and ids without begin and end, in order.
 
     voiced: which of the codes hold speech. probabilities of the text tokens, None where the text was given.
-    start and end: of the passage within the whole, seconds.
+    start and end: of the passage within the whole, seconds. speed: of the speech, against that of its tokens.
     """
 
     text: str
@@ -38,10 +38,11 @@ class PassageInput:
     start: float
     end: float
     probabilities: Sequence[float] | None = None
+    speed: float = 1.0
 
     def clock(self, seconds: float) -> float:
         """A time within this passage as one of the whole; the last token may reach beyond the last sample."""
-        return min(self.start + seconds, self.end)
+        return min(self.start + seconds / self.speed, self.end)
 
 
 def make_passage(

@@ -16,6 +16,7 @@ from zipper.inference.generate import Step
 from zipper.inference.passages import PassageInput
 from zipper.rates import TOKEN_RATE
 from zipper.results import Passage, Speech, SpeechPart
+from zipper.speech.delivery import Delivery
 from zipper.text.cutting import Part
 
 CHUNK_TOKENS = 5  # speech tokens, 0.2 s, handed to the detokenizer at once while streaming
@@ -33,6 +34,7 @@ class Synthesis(Engine):
         gate_scale: Gates,
         keep_unended: bool,
         clock: Clock,
+        delivery: Delivery,
     ) -> Generator[Speech | None, None, None]:
         passages: list[Passage] = []
         sound: list[Samples] = []
@@ -47,10 +49,10 @@ class Synthesis(Engine):
             steps = list(without_end(steps))
             codes = np.array([step.id for step in steps], np.int64)
             before = sum(map(len, sound))
-            whole = yield from self._sound(codes, voice, seed, clock)
+            whole = yield from self._sound(codes, voice, seed, clock, delivery)
             samples = np.concatenate(list(without_tail([whole], self.detokenizer.sample_rate)))
-            passages.append(self._synthesized_passage(sentence, steps, samples, before, gate_scale))
-            sound += [samples, self._silence(part.pause)]
+            passages.append(self._synthesized_passage(sentence, steps, samples, before, gate_scale, delivery))
+            sound += [samples, self._silence(part.pause / delivery.speed)]
         rate = self.detokenizer.sample_rate
         yield Speech(tuple(passages), np.concatenate(sound), rate, voice, seed, complete)
 
@@ -74,6 +76,7 @@ class Synthesis(Engine):
         gate_scale: Gates,
         keep_unended: bool,
         clock: Clock,
+        delivery: Delivery,
     ) -> Generator[SpeechPart, None, None]:
         rate, complete = self.detokenizer.sample_rate, True
         done: list[Passage] = []
@@ -83,7 +86,7 @@ class Synthesis(Engine):
             steps: list[Step] = []
             before, first = sum(map(len, sound)), len(sound)
             chunks = _chunks(self._speech_steps(sentence, seed, temperature, gate_scale, clock), steps)
-            for samples in without_tail(self.detokenizer.stream(chunks, voice, seed), rate):
+            for samples in without_tail(self.detokenizer.stream(chunks, voice, seed, delivery), rate):
                 sound.append(samples)
                 yield SpeechPart(samples, rate)
             closed = ended(steps)
@@ -91,8 +94,8 @@ class Synthesis(Engine):
                 raise LimitError(f'The speech of "{_excerpt(sentence)}" came to no end; try another seed.')
             complete = complete and closed
             samples = np.concatenate(sound[first:])
-            done.append(self._synthesized_passage(sentence, without_end(steps), samples, before, gate_scale))
-            sound.append(self._silence(part.pause))
+            done.append(self._synthesized_passage(sentence, without_end(steps), samples, before, gate_scale, delivery))
+            sound.append(self._silence(part.pause / delivery.speed))
             if len(done) < len(parts):
                 yield SpeechPart(sound[-1], rate)
         whole = Speech(tuple(done), np.concatenate(sound), rate, voice, seed, complete)
@@ -108,13 +111,13 @@ class Synthesis(Engine):
         return self._steps(prompt, "speech", options, clock, gate_scale)
 
     def _synthesized_passage(
-        self, sentence: str, steps: Sequence[Step], samples: Samples, before: int, gate_scale: Gates
+        self, sentence: str, steps: Sequence[Step], samples: Samples, before: int, gate_scale: Gates, delivery: Delivery
     ) -> Passage:
         pieces = [self.text_tokenizer.piece(token) for token in self.text_tokenizer.encode(sentence)]
         rate = self.detokenizer.sample_rate
         start, end = before / rate, (before + len(samples)) / rate
-        voiced = voiced_tokens(samples, rate // TOKEN_RATE)
-        given = PassageInput(sentence, pieces, [step.id for step in steps], voiced, start, end)
+        voiced = voiced_tokens(samples, rate / TOKEN_RATE / delivery.speed)
+        given = PassageInput(sentence, pieces, [step.id for step in steps], voiced, start, end, speed=delivery.speed)
         return self._passage(given, steps, "speech_from_text", gate_scale)
 
     def _silence(self, seconds: float) -> npt.NDArray[np.float32]:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from zipper.audio.mel import band_edges
 from zipper.errors import ConfigError
 from zipper.rates import MELS, VOCODER_HOP, VOCODER_SAMPLES_PER_TOKEN
+from zipper.speech.delivery import AS_GENERATED, Delivery
 
 RESIDUAL_SCALE = 0.4  # what the coarse mel lacks, in deviations of the mel: the flow works at unit size
 VOICED_LOGIT = 0.0  # above it a frame is voiced
@@ -72,16 +73,12 @@ class Coarse:
     features: Tensor  # (B, T, C)
 
 
-def frames_of(tokens: int) -> int:
-    """Mel frames that cover so many tokens."""
-    return -(-tokens * VOCODER_SAMPLES_PER_TOKEN // VOCODER_HOP)
-
-
-def token_position(frame: Tensor) -> tuple[Tensor, Tensor]:
+def token_position(frame: Tensor, delivery: Delivery = AS_GENERATED) -> tuple[Tensor, Tensor]:
     """Last token centered at or before the center of a frame, and how far (0..1) it is to the next."""
-    # In half samples, so that it is exact: the centers are at (f + 1/2) * 256 and (i + 1/2) * 882 samples.
-    distance = (2 * frame + 1) * VOCODER_HOP - VOCODER_SAMPLES_PER_TOKEN
-    unit = 2 * VOCODER_SAMPLES_PER_TOKEN
+    # In half samples of the tokens and hundredths of speed, so that it is exact: at speed 1 the centers are at
+    # (f + 1/2) * 256 and (i + 1/2) * 882 samples.
+    distance = (2 * frame + 1) * VOCODER_HOP * delivery.percent - VOCODER_SAMPLES_PER_TOKEN * 100
+    unit = 2 * VOCODER_SAMPLES_PER_TOKEN * 100
     token = torch.div(distance, unit, rounding_mode="floor")
     return token, (distance - token * unit) / unit
 
@@ -211,10 +208,17 @@ class AcousticModel(nn.Module):
         mask = None if lengths is None else padding_mask(lengths, codes.shape[1])
         return cast(Tensor, self.tokens(self.codes(codes) + self.token_voice(voice)[:, None], mask))
 
-    def spread(self, h: Tensor, frames: Tensor, first: int = 0, lengths: Tensor | None = None) -> Tensor:
+    def spread(
+        self,
+        h: Tensor,
+        frames: Tensor,
+        first: int = 0,
+        lengths: Tensor | None = None,
+        delivery: Delivery = AS_GENERATED,
+    ) -> Tensor:
         """Features of the tokens from `first` on (B, N, C) -> of frames (T,), interpolated (B, T, C)."""
         last = torch.tensor([h.shape[1] - 1]) if lengths is None else lengths - 1
-        token, fraction = token_position(frames)
+        token, fraction = token_position(frames, delivery)
         low = torch.minimum((token - first).clamp(min=0), last.to(h.device)[:, None])  # (B or 1, T)
         high = torch.minimum((token - first + 1).clamp(min=0), last.to(h.device)[:, None])
         row = torch.arange(len(h), device=h.device)[:, None]
@@ -222,13 +226,20 @@ class AcousticModel(nn.Module):
         phase = self.phase(torch.stack([angle.sin(), angle.cos()], 1))  # (T, C)
         return cast(Tensor, torch.lerp(h[row, low], h[row, high], fraction[:, None].to(h.dtype)) + phase)
 
-    def coarse(self, h: Tensor, voice: Tensor, hz: Tensor | None = None, mask: Tensor | None = None) -> Coarse:
-        """Frame features -> mel without detail, at pitch hz (B, T), 0 where unvoiced, or the predicted."""
+    def coarse(
+        self,
+        h: Tensor,
+        voice: Tensor,
+        hz: Tensor | None = None,
+        mask: Tensor | None = None,
+        delivery: Delivery = AS_GENERATED,
+    ) -> Coarse:
+        """Frame features -> mel without detail, at pitch hz (B, T), 0 where unvoiced, or the predicted and shifted."""
         h = self.pitch_encoder(h + self.frame_voice(voice)[:, None], mask)
         pitch, voicing = self.pitch(h).float().unbind(-1)  # (B, T) each
         if hz is None:
             mean, deviation = self._pitch_statistics(voice)
-            hz = torch.exp(mean + deviation * pitch) * (voicing > VOICED_LOGIT)
+            hz = torch.exp(mean + deviation * pitch) * delivery.pitch_factor * (voicing > VOICED_LOGIT)
         voiced = (hz > 0).float()
         pitch_input = self.standardize_pitch(hz, voice) * voiced
         harmonics = torch.cat([self.template(hz), pitch_input[..., None], voiced[..., None]], -1)

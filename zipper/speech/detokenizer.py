@@ -17,7 +17,8 @@ from torch import Tensor
 from zipper import files
 from zipper.errors import ConfigError, OptionError, StorageError, WeightsError
 from zipper.rates import MELS, VOCODER_HOP, VOCODER_RATE, VOCODER_SAMPLES_PER_TOKEN
-from zipper.speech.acoustic import AcousticConfig, AcousticModel, frames_of, token_position
+from zipper.speech.acoustic import AcousticConfig, AcousticModel, token_position
+from zipper.speech.delivery import AS_GENERATED, Delivery, frames_of, samples_of
 from zipper.speech.hifigan import HifiGan, HifiGanConfig
 
 CONFIG_FILE, ACOUSTIC_FILE, VOCODER_FILE = "config.json", "model.safetensors", "hifigan.safetensors"
@@ -44,6 +45,7 @@ class _Progress:
 
     voice: int
     seed: int
+    delivery: Delivery
     tokens: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     mel: Tensor = field(default_factory=lambda: torch.zeros(0, MELS))  # (T, M) of all tokens so far
     frames: int = 0  # that are sound already
@@ -96,16 +98,18 @@ class Detokenizer:
         """Names that decode and stream take."""
         return list(self.acoustic.config.voices)
 
-    def decode(self, tokens: np.ndarray, voice: str, seed: int = 0) -> np.ndarray:
-        """Tokens (n,) -> samples (882 n,); OptionError for an unknown voice or a token out of range."""
-        progress = _Progress(self._voice(voice), seed)
+    def decode(self, tokens: np.ndarray, voice: str, seed: int = 0, delivery: Delivery = AS_GENERATED) -> np.ndarray:
+        """Tokens (n,) -> samples (882 n,) at speed 1; OptionError for an unknown voice or a token out of range."""
+        progress = _Progress(self._voice(voice), seed, delivery)
         self._take(progress, tokens)
         sound = self._advance(progress, (VOCODER_BLOCK, VOCODER_BLOCK), final=True)
         return np.concatenate([np.zeros(0, np.float32), *sound])
 
-    def stream(self, chunks: Iterable[np.ndarray], voice: str, seed: int = 0) -> Iterator[np.ndarray]:
+    def stream(
+        self, chunks: Iterable[np.ndarray], voice: str, seed: int = 0, delivery: Delivery = AS_GENERATED
+    ) -> Iterator[np.ndarray]:
         """Chunks of tokens, of any length, as they come -> samples; together those that decode gives."""
-        progress = _Progress(self._voice(voice), seed)
+        progress = _Progress(self._voice(voice), seed, delivery)
         return self._follow(chunks, progress)
 
     def _follow(self, chunks: Iterable[np.ndarray], progress: _Progress) -> Iterator[np.ndarray]:
@@ -132,27 +136,28 @@ class Detokenizer:
         A list, not a generator, so that inference mode never leaks to the caller between two pieces.
         """
         total, reach = len(progress.tokens), self.vocoder.config.reach
-        ready = frames_of(total) if final else self._decided(total) - reach
+        ready = frames_of(total, progress.delivery) if final else self._decided(progress) - reach
         edges = _edges(progress.frames, ready, sizes, final)
-        known = min(edges[-1] + reach, frames_of(total))
+        known = min(edges[-1] + reach, frames_of(total, progress.delivery))
         if len(edges) < 2:
             return []
         if known > len(progress.mel):
             progress.mel = torch.cat([progress.mel, self._mel(progress, len(progress.mel), known)])
         sound = [self.vocoder.window(progress.mel, first, last).numpy() for first, last in pairwise(edges)]
         progress.frames = edges[-1]
-        surplus = max(0, edges[-1] * VOCODER_HOP - total * VOCODER_SAMPLES_PER_TOKEN)
+        surplus = max(0, edges[-1] * VOCODER_HOP - samples_of(total, progress.delivery))
         sound[-1] = sound[-1][: len(sound[-1]) - surplus]
         return [part for part in sound if len(part)]
 
-    def _decided(self, tokens: int) -> int:
+    def _decided(self, progress: _Progress) -> int:
         """Mel frames that no further token can change."""
         config = self.acoustic.config
-        last = tokens - 1 - config.token_reach[1]  # last token whose features stand
+        last = len(progress.tokens) - 1 - config.token_reach[1]  # last token whose features stand
         if last < 1:
             return 0
         # The last frame centered before that token's center; the inverse of acoustic.token_position.
-        frame = ((2 * last + 1) * VOCODER_SAMPLES_PER_TOKEN - 1) // VOCODER_HOP
+        numerator = (2 * last + 1) * VOCODER_SAMPLES_PER_TOKEN * 100 - 1
+        frame = numerator // (VOCODER_HOP * progress.delivery.percent)
         return max(0, (frame - 1) // 2 + 1 - config.frame_reach[1])
 
     def _mel(self, progress: _Progress, first: int, last: int) -> Tensor:
@@ -160,16 +165,18 @@ class Detokenizer:
         config = self.acoustic.config
         total = len(progress.tokens)
         start = max(0, first - config.frame_reach[0])
-        end = min(frames_of(total), last + config.frame_reach[1])
+        end = min(frames_of(total, progress.delivery), last + config.frame_reach[1])
         frames = torch.arange(start, end)
-        low, high = (int(token_position(frames[i])[0]) for i in (0, -1))
+        low, high = (int(token_position(frames[i], progress.delivery)[0]) for i in (0, -1))
         begin = max(0, low - config.token_reach[0])
         until = min(total, high + 2 + config.token_reach[1])
         codes = torch.from_numpy(progress.tokens[begin:until])[None]
         voice = torch.tensor([progress.voice])
-        h = self.acoustic.spread(self.acoustic.encode(codes, voice), frames, begin)
+        h = self.acoustic.spread(self.acoustic.encode(codes, voice), frames, begin, delivery=progress.delivery)
         noise = torch.from_numpy(_noise(progress.seed, start, end))[None]
-        mel = self.acoustic.restore(self.acoustic.refine(self.acoustic.coarse(h, voice), noise))
+        mel = self.acoustic.restore(
+            self.acoustic.refine(self.acoustic.coarse(h, voice, delivery=progress.delivery), noise)
+        )
         return mel[0, first - start : last - start]
 
 

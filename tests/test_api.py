@@ -147,7 +147,7 @@ def test_sound_is_on_the_same_clock(zipper: Zipper, make_speech: MakeSpeech, mon
     monkeypatch.setattr("zipper.inference.deadline.time.monotonic", lambda: 1e9 if pieces else 0.0)
     monkeypatch.setattr(limits, "MAX_REQUEST_SECONDS", 300.0)
 
-    def slow(chunks: Any, voice: str, seed: int) -> Any:
+    def slow(chunks: Any, voice: str, seed: int, delivery: Any) -> Any:
         list(chunks)
         for _ in range(5):
             pieces.append(1)

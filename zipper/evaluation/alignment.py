@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from zipper.alignment.heads import AlignmentHead, Direction, choose_heads, score_heads
+from zipper.alignment.heads import choose_heads, score_heads
 from zipper.alignment.words import WordTime, voiced_tokens, word_times
 from zipper.errors import DataError, ZipperError
 from zipper.evaluation.manifest import Recording
@@ -20,6 +20,7 @@ from zipper.inference.forced import forced_attention
 from zipper.inference.passages import alignment_heads
 from zipper.model.zipper import ZipperModel
 from zipper.rates import SPEECH_RATE, TOKEN_RATE, TOKEN_SAMPLES
+from zipper.results import AlignmentHead, Direction
 
 DIRECTIONS: tuple[Direction, Direction] = ("text_from_speech", "speech_from_text")
 

@@ -11,11 +11,12 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from zipper.alignment.heads import AlignmentHead, load_heads
+from zipper.alignment.heads import load_heads
 from zipper.audio.io import Samples
 from zipper.errors import WeightsError
 from zipper.model.checkpoint import CONFIG_FILE, load, read_json
 from zipper.model.zipper import ZipperModel
+from zipper.results import AlignmentHead
 from zipper.text.lexicon import Lexicon
 
 MODEL_FOLDER, SPEECH_TOKENIZER_FOLDER, DETOKENIZER_FOLDER = "zipper", "speech_tokenizer", "detokenizer"

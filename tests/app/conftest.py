@@ -21,8 +21,8 @@ PATIENCE = 120_000  # ms that anything on the page may take on a busy machine
 
 @pytest.fixture(scope="session")
 def shipped() -> Zipper:
-    """The weights that come along, loaded as the app does."""
-    return models.load()
+    """The shipped weights, loaded as the app does."""
+    return models.load_model()
 
 
 @pytest.fixture(scope="session")
@@ -44,13 +44,13 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     if not program:
         message = "Browser tests need Chromium: apt-get install chromium, or set CHROMIUM."
         pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-    heard = tmp_path_factory.mktemp("microphone") / "heard.wav"
-    write_wav(heard, load_audio(SPOKEN, MICROPHONE_RATE), MICROPHONE_RATE)
+    sound = tmp_path_factory.mktemp("microphone") / "sound.wav"
+    write_wav(sound, load_audio(SPOKEN, MICROPHONE_RATE), MICROPHONE_RATE)
     flags = [
         "--no-sandbox",
         "--use-fake-ui-for-media-stream",
         "--use-fake-device-for-media-stream",
-        f"--use-file-for-fake-audio-capture={heard}",
+        f"--use-file-for-fake-audio-capture={sound}",
         "--autoplay-policy=no-user-gesture-required",
     ]
     expect.set_options(timeout=PATIENCE)

@@ -181,7 +181,7 @@ def _is_file(value: Any) -> bool:
 
 
 def names_foreign_file(data: Any) -> bool:
-    """Whether anything in a request's data is a file, as Gradio writes them, that nobody uploaded here."""
+    """Whether a request's data contains a file, as Gradio writes them, that was not uploaded to this server."""
     waiting = [data]
     while waiting:
         value = waiting.pop()

@@ -272,5 +272,5 @@ class Zipper(Recognition, Synthesis, Completion):
 
     def _request(self, text: str, voice: str | None, seed: int, temperature: float) -> tuple[str, str, int, float]:
         """What is to be spoken and how, each in the form and the range that the model takes."""
-        heat = arguments.real(temperature, "The temperature", 0.0)
-        return normalize(arguments.text(text)), arguments.voice(voice, self.voices), arguments.seed(seed), heat
+        temperature = arguments.real(temperature, "The temperature", 0.0)
+        return normalize(arguments.text(text)), arguments.voice(voice, self.voices), arguments.seed(seed), temperature

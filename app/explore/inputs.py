@@ -46,7 +46,7 @@ def recording_and_reference(name: str) -> tuple[gr.Audio, gr.Textbox]:
         return open_example(recordings, chosen), recordings[chosen].text if chosen else gr.skip()
 
     picker.input(open_both, picker, [audio, reference], **UNQUEUED)
-    # The reference of an example does not belong to somebody's own recording
+    # The reference of an example does not belong to a person's own recording
     own = [audio.stop_recording, audio.upload, audio.clear]
     gr.on(own, lambda: (None, ""), None, [picker, reference], **UNQUEUED)
     return audio, reference

@@ -54,13 +54,13 @@ def synthesize(
     """Speak a text; the updates bring the sound chunk by chunk, the last one the whole result."""
     yield cleared("Reading the text …")
     started, stream = time.monotonic(), Stream(model.sample_rate)
-    spoken, first = 0.0, 0.0
+    seconds, first = 0.0, 0.0
     parts = model.synthesize_stream(text or "", voice, check_seed(seed), temperature=temperature, keep_unended=True)
     with closing(parts):
         for part in parts:
-            spoken += len(part.samples) / part.sample_rate
+            seconds += len(part.samples) / part.sample_rate
             first = first or time.monotonic() - started
-            progress = f"Speaking: {spoken:.1f} s so far, the first after {first:.1f} s …"
+            progress = f"Speaking: {seconds:.1f} s so far, the first after {first:.1f} s …"
             yield SynthesizeOutputs(busy(progress), sound=stream.add(part.samples))
             if part.speech is not None:
                 yield result_outputs(DisplayedResult.of_speech(part.speech, time.monotonic() - started), stream)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
@@ -35,6 +36,12 @@ def url(shipped: Zipper) -> Iterator[str]:
 def tiny_url(zipper: Zipper) -> Iterator[str]:
     """The app on the tiny model, which answers at once and means nothing."""
     yield from _running(zipper)
+
+
+@pytest.fixture
+def http(tiny_url: str) -> httpx.Client:
+    """A client of the app on the tiny model."""
+    return httpx.Client(base_url=tiny_url, timeout=120)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The web app: record and read, type and hear, and a look at the attention in between.
+"""The web app: transcribe recordings, synthesize texts, and look at the attention in between.
 
-`app.main` starts it; `app.page` puts the panels together, each of which lies in a file of its own.
+`app.main` starts it; `app.page` puts the panels together, each of which has a folder of its own.
 """

@@ -12,46 +12,49 @@ import numpy as np
 from gradio.context import LocalContext
 
 from app.errors import guarded
+from app.guard import Blocks
+from app.panel import LARGEST_SEED
 from app.sound import to_file, to_wav
 from app.state import MODEL
 from zipper import Zipper, limits
 from zipper.errors import AudioError, OptionError
 from zipper.export import export
-from zipper.inference import presets
 from zipper.results import Attention, Speech, Token, Transcript
 
 Step = TypeVar("Step")
-LARGEST_SEED = 2**53 - 1  # JavaScript and JSON readers keep whole numbers exact up to here
 
 
 class Endpoints:
-    """The functions behind the endpoints, around one model; each holds nothing between calls."""
+    """The functions behind the endpoints, for one model; they keep nothing between calls.
 
-    def __init__(self, model: Zipper) -> None:
-        self.model = model
+    page: tells whether the client of a call still waits; None where there is no page.
+    """
 
-    def transcribe(self, recording: str | None, beams: int = presets.BEAMS, gates: float = 1.0) -> dict[str, Any]:
+    def __init__(self, model: Zipper, page: Blocks | None = None) -> None:
+        self.model, self.page = model, page
+
+    def transcribe(self, recording: str | None, beams: int = Zipper.BEAMS, gates: float = 1.0) -> dict[str, Any]:
         """Read a recording: its text, and each word with start and end in seconds and a confidence from 0 to 1.
 
         complete: false if words may be missing. confidence: the mean of the words; doubtful: true if it is so low that
         this may be another language than English.
         """
-        result = self._read(_given(recording), beams=beams, gate_scale=gates)
-        found: dict[str, Any] = json.loads(export(result, "json"))
-        return found
+        result = self._transcribe(_require(recording), beams=beams, gate_scale=gates)
+        answer: dict[str, Any] = json.loads(export(result, "json"))
+        return answer
 
     def synthesize(
         self,
         text: str,
         voice: str | None = None,
         seed: int = 0,
-        temperature: float = presets.SPEECH_TEMPERATURE,
+        temperature: float = Zipper.SPEECH_TEMPERATURE,
         gates: float = 1.0,
     ) -> tuple[str, dict[str, Any]]:
         """Speak a text: a WAV file, and when each word is spoken. The same text, voice and seed give the same sound."""
-        speech = self._spoken(text or "", voice or None, seed, temperature=temperature, gate_scale=gates)
-        said = {**json.loads(export(speech, "json")), "voice": speech.voice, "seed": speech.seed}
-        return to_wav(speech.samples, speech.sample_rate, "speech.wav"), said
+        speech = self._synthesize(text or "", voice or None, seed, temperature=temperature, gate_scale=gates)
+        answer = {**json.loads(export(speech, "json")), "voice": speech.voice, "seed": speech.seed}
+        return to_wav(speech.samples, speech.sample_rate, "speech.wav"), answer
 
     def attention(
         self, recording: str | None, text: str = "", voice: str | None = None, seed: int = 0
@@ -63,71 +66,60 @@ class Endpoints:
         """
         result: Transcript | Speech
         if recording:
-            result = self._read(recording)
+            result = self._transcribe(recording)
         elif (text or "").strip():
-            result = self._spoken(text, voice or None, seed)
+            result = self._synthesize(text, voice or None, seed)
         else:
             raise OptionError("Give either a recording to read or a text to speak.")
         maps = [passage.attention for passage in result.passages]
-        return self._described(result, maps), _npz(maps)
+        return _describe(result, maps[0]), _npz(maps)
 
     def complete(
-        self, text: str, tokens: int = 60, seed: int = 0, temperature: float = presets.COMPLETION_TEMPERATURE
+        self, text: str, tokens: int = 60, seed: int = 0, temperature: float = Zipper.COMPLETION_TEMPERATURE
     ) -> str:
         """Continue a text by the text tower alone, as it was before the fusion; returns only what follows."""
-        return str(_last(self.model.complete_stream(text or "", max_tokens=tokens, seed=seed, temperature=temperature)))
+        return str(
+            self._last_item(
+                self.model.complete_stream(text or "", max_tokens=tokens, seed=seed, temperature=temperature)
+            )
+        )
 
     def voices(self) -> list[str]:
         """Names that /synthesize takes as voice; the first is the default."""
         return self.model.voices
 
-    def _read(self, recording: str, **options: Any) -> Transcript:
-        transcript = _last(self.model.transcribe_stream(recording, **options)).transcript
+    def _transcribe(self, recording: str, **options: Any) -> Transcript:
+        transcript = self._last_item(self.model.transcribe_stream(recording, **options)).transcript
         assert transcript is not None
         return transcript
 
-    def _spoken(self, text: str, voice: str | None, seed: int, **options: Any) -> Speech:
-        speech = _last(self.model.synthesize_steps(text, voice, seed, **options))
+    def _synthesize(self, text: str, voice: str | None, seed: int, **options: Any) -> Speech:
+        speech = self._last_item(self.model.synthesize_steps(text, voice, seed, **options))
         assert speech is not None
         return speech
 
-    def _described(self, result: Transcript | Speech, maps: list[Attention]) -> dict[str, Any]:
-        direction = maps[0].direction
-        heads = [
-            {"zip_point": head.zip_point, "head": head.head, "score": round(head.score, 4)}
-            for head in self.model.heads
-            if head.direction == direction
-        ]
-        passages = [
-            {
-                "text": passage.text,
-                "start": round(passage.start, 3),
-                "end": round(passage.end, 3),
-                "shape": list(passage.attention.weights.shape),
-                "text_tokens": _tokens(passage.attention.text_tokens),
-                "speech_tokens": _tokens(passage.attention.speech_tokens),
-            }
-            for passage in result.passages
-        ]
-        gates = [{"attention": round(float(a), 4), "feed_forward": round(float(f), 4)} for a, f in maps[0].gates]
-        return {
-            "text": result.text,
-            "direction": direction,
-            "gates": gates,
-            "alignment_heads": heads,
-            "passages": passages,
-        }
+    def _last_item(self, steps: Generator[Step, None, None]) -> Step:
+        """The last item of a generation, which is stopped between two items when its client has left."""
+        last: Step | None = None
+        event = LocalContext.event_id.get(None)
+        with closing(steps):
+            for step in steps:
+                if self.page is not None and event is not None and not self.page.client_waits(event):
+                    raise gr.Error("Nobody waits for this result any more.", print_exception=False)
+                last = step
+        assert last is not None
+        return last
 
 
-def add(model: Zipper) -> None:
-    """Put the endpoints on the page that is being built, without anything to see."""
-    run = Endpoints(model)
-    heat = functools.partial(_number, label="The temperature", low=0, high=2)
+def add_endpoints(model: Zipper, page: Blocks) -> None:
+    """Add the endpoints to the page that is being built, without anything visible."""
+    run = Endpoints(model, page)
+    temperature = functools.partial(_number_input, label="The temperature", low=0, high=2)
     label = "The number of beams: 1 is greedy, more search for the likeliest text"
-    beams = _number(presets.BEAMS, label, 1, limits.MAX_BEAMS, 0)
-    gates = functools.partial(_number, 1.0, "The factor on the gates: 1 as trained, 0 unzipped", 0, 1)
-    seed = functools.partial(_number, 0, "The seed", 0, LARGEST_SEED, 0)
-    tokens = _number(60, "The number of tokens", 1, limits.MAX_COMPLETION_TOKENS, 0)
+    beams = _number_input(Zipper.BEAMS, label, 1, limits.MAX_BEAMS, 0)
+    gates = functools.partial(_number_input, 1.0, "The factor on the gates: 1 as trained, 0 unzipped", 0, 1)
+    seed = functools.partial(_number_input, 0, "The seed", 0, LARGEST_SEED, 0)
+    tokens = _number_input(60, "The number of tokens", 1, limits.MAX_COMPLETION_TOKENS, 0)
 
     def recording() -> gr.Audio:
         label = f"Recording, at most {limits.MAX_AUDIO_SECONDS:g} s and {limits.MAX_UPLOAD_BYTES / 1000**2:g} MB"
@@ -142,68 +134,72 @@ def add(model: Zipper) -> None:
     def answer() -> gr.JSON:
         return gr.JSON(label="Answer", visible=False)
 
-    speech_options = [text(), voice(), seed(), heat(presets.SPEECH_TEMPERATURE), gates()]
-    text_options = [text(), tokens, seed(), heat(presets.COMPLETION_TEMPERATURE)]
+    speech_options = [text(), voice(), seed(), temperature(Zipper.SPEECH_TEMPERATURE), gates()]
+    text_options = [text(), tokens, seed(), temperature(Zipper.COMPLETION_TEMPERATURE)]
     _endpoint(run.transcribe, [recording(), beams, gates()], [answer()])
     _endpoint(run.synthesize, speech_options, [gr.File(label="WAV", visible=False), answer()])
     _endpoint(run.attention, [recording(), text(), voice(), seed()], [answer(), gr.File(label="NPZ", visible=False)])
     _endpoint(run.complete, text_options, [gr.Textbox(label="Continuation", visible=False)])
-    _endpoint(run.voices, [], [answer()], light=True)
+    _endpoint(run.voices, [], [answer()], needs_model=False)
 
 
 def _endpoint(
     function: Callable[..., Any],
     inputs: Sequence[gr.components.Component],
     outputs: Sequence[gr.components.Component],
-    light: bool = False,
+    needs_model: bool = True,
 ) -> None:
-    waiting = {"queue": False} if light else MODEL
+    queueing = MODEL if needs_model else {"queue": False}
     gr.Button(visible=False).click(
-        guarded(function), inputs, outputs, api_name=function.__name__, show_progress="hidden", **waiting
+        guarded(function), inputs, outputs, api_name=function.__name__, show_progress="hidden", **queueing
     )
 
 
-def _number(value: float, label: str, low: float, high: float, precision: int | None = None) -> gr.Number:
-    """A number that answers anything else with a sentence, and nothing with what it stands at."""
+def _number_input(value: float, label: str, low: float, high: float, precision: int | None = None) -> gr.Number:
+    """A number field that refuses other values with a sentence, and takes its default where nothing is given."""
     number = gr.Number(value, label=label, minimum=low, maximum=high, precision=precision, visible=False)
-    usual = number.preprocess
+    gradio_preprocess = number.preprocess
 
     def preprocess(payload: Any) -> float | int | None:
         given = value if payload is None else payload
         if isinstance(given, bool) or not isinstance(given, int | float) or not low <= given <= high:
             subject = label.partition(":")[0]
             raise gr.Error(f"{subject} must be a number from {low:g} to {high:,}.", print_exception=False)
-        return usual(given)
+        return gradio_preprocess(given)
 
-    # On the object, as Gradio writes a stub file beside every class of components
+    # Set on the object: for a subclass of a component Gradio would write a stub file beside it
     number.preprocess = preprocess  # type: ignore[method-assign]
     return number
 
 
-def _last(steps: Generator[Step, None, None]) -> Step:
-    """The last item of a generation; given up between two, once the client that asked for it has left."""
-    last: Step | None = None
-    with closing(steps):
-        for step in steps:
-            if not wanted():
-                raise gr.Error("Nobody waits for this result any more.", print_exception=False)
-            last = step
-    assert last is not None
-    return last
-
-
-def wanted() -> bool:
-    """Whether somebody still waits for what the handler at work makes; those behind them in the queue do."""
-    page, event = LocalContext.blocks.get(None), LocalContext.event_id.get(None)
-    if not isinstance(page, gr.Blocks) or event is None:  # called without a queue
-        return True
-    return all(job.alive for jobs in page._queue.active_jobs for job in jobs or () if job._id == event)
-
-
-def _given(recording: str | None) -> str:
+def _require(recording: str | None) -> str:
     if not recording:
         raise AudioError("There is no recording.")
     return recording
+
+
+def _describe(result: Transcript | Speech, first: Attention) -> dict[str, Any]:
+    """The answer of /attention; first: the attention of the first passage, which has gates and heads of all."""
+    passages = [
+        {
+            "text": passage.text,
+            "start": round(passage.start, 3),
+            "end": round(passage.end, 3),
+            "shape": list(passage.attention.weights.shape),
+            "text_tokens": _tokens(passage.attention.text_tokens),
+            "speech_tokens": _tokens(passage.attention.speech_tokens),
+        }
+        for passage in result.passages
+    ]
+    return {
+        "text": result.text,
+        "direction": first.direction,
+        "gates": [{"attention": round(float(a), 4), "feed_forward": round(float(f), 4)} for a, f in first.gates],
+        "alignment_heads": [
+            {"zip_point": head.zip_point, "head": head.head, "score": round(head.score, 4)} for head in first.heads
+        ],
+        "passages": passages,
+    }
 
 
 def _tokens(tokens: Sequence[Token]) -> list[dict[str, Any]]:
@@ -212,6 +208,6 @@ def _tokens(tokens: Sequence[Token]) -> list[dict[str, Any]]:
 
 def _npz(maps: Sequence[Attention]) -> str:
     buffer = io.BytesIO()
-    arrays: dict[str, Any] = {f"weights_{number}": found.weights for number, found in enumerate(maps)}
+    arrays: dict[str, Any] = {f"weights_{number}": attention.weights for number, attention in enumerate(maps)}
     np.savez_compressed(buffer, **arrays)
     return to_file(buffer.getvalue(), "attention.npz")

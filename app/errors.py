@@ -1,4 +1,4 @@
-"""What people see when something goes wrong: one sentence as a toast, never a trace or a path."""
+"""What people see when something goes wrong: one sentence as a toast, never a traceback or a path."""
 
 import functools
 import html
@@ -19,9 +19,9 @@ from zipper.errors import ZipperError
 
 LOG = logging.getLogger("zipper.app")
 Handler = TypeVar("Handler", bound=Callable[..., Any])
-ORIGINAL = "zipper_error"  # attribute of a gr.Error: class and message of the ZipperError that it stands for
+ORIGINAL_ERROR = "zipper_error"  # attribute of a gr.Error: class and message of the ZipperError that it stands for
 
-# Folders of this machine, whose names are nobody's business; a file's own name may be the person's
+# Folders of this machine, which messages must not reveal; the name of the file itself may come from the person
 _FOLDERS = sorted({tempfile.gettempdir(), str(Path(__file__).resolve().parents[1]), str(Path.home())}, key=len)
 _PATH = re.compile(rf"(?:{'|'.join(re.escape(f) for f in reversed(_FOLDERS) if f != '/')})(?:/[^/\s]*)*/")
 
@@ -29,38 +29,38 @@ _TAG = re.compile(r"<[^>]*>")
 
 
 def guarded(handler: Handler) -> Handler:
-    """Wrap a handler, a function or a generator, so that what goes wrong in it reaches the page as a sentence.
+    """Wrap a handler, a function or a generator, so that its errors reach the page as a sentence.
 
-    A ZipperError's message is shown as it is; anything else is a defect, logged with an id that the toast names.
+    A ZipperError's message is shown as it is; any other error is a defect, logged with an id that the toast names.
     """
     if inspect.isgeneratorfunction(handler):
 
         @functools.wraps(handler)
         def generator(*args: Any, **kwargs: Any) -> Any:
-            with told():
+            with user_errors():
                 return (yield from handler(*args, **kwargs))
 
         return generator  # type: ignore[return-value]
 
     @functools.wraps(handler)
     def function(*args: Any, **kwargs: Any) -> Any:
-        with told():
+        with user_errors():
             return handler(*args, **kwargs)
 
     return function  # type: ignore[return-value]
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def user_errors() -> Iterator[None]:
     """Turn what is raised inside into a gr.Error; see `guarded`."""
     try:
         yield
     except gr.Error:
         raise
     except ZipperError as error:
-        shown = gr.Error(sentence(str(error)), title="That did not work", print_exception=False)
-        setattr(shown, ORIGINAL, (type(error).__name__, str(error)))
-        raise shown from error
+        toast = gr.Error(toast_html(str(error)), title="That did not work", print_exception=False)
+        setattr(toast, ORIGINAL_ERROR, (type(error).__name__, str(error)))
+        raise toast from error
     except Exception as error:
         number = secrets.token_hex(4)
         LOG.exception("error %s", number)
@@ -69,25 +69,25 @@ def told() -> Iterator[None]:
 
 
 @contextmanager
-def restored() -> Iterator[None]:
-    """Undo `told` around what runs in another process, which hands nothing but gr.Error on as it is."""
+def zipper_errors() -> Iterator[None]:
+    """Undo `user_errors` around a call to another process, from which only a gr.Error arrives unchanged."""
     try:
         yield
     except gr.Error as error:
-        name, message = getattr(error, ORIGINAL, ("", ""))
+        name, message = getattr(error, ORIGINAL_ERROR, ("", ""))
         kind = getattr(errors, name, None)
         if kind is None:
             raise
         raise kind(message) from error
 
 
-def plain(error: Exception) -> str:
-    """What an error says, for a place that shows text and no HTML, as the status line."""
+def plain_text(error: Exception) -> str:
+    """The message of an error as text, for places that show no HTML, such as the status line."""
     if isinstance(error, gr.Error):
         return html.unescape(_TAG.sub("", str(error.message)))
     return _PATH.sub("", str(error))
 
 
-def sentence(message: str) -> str:
-    """A message as a toast can show it: toasts read HTML, and folders of this machine are left out."""
+def toast_html(message: str) -> str:
+    """A message as HTML, which toasts show; folders of this machine are left out."""
     return html.escape(_PATH.sub("", message), quote=False)

@@ -1,6 +1,6 @@
-"""The recordings and texts that the page offers, and their results once this very model has computed them.
+"""The recordings and texts that the page offers, and their results once the loaded model has computed them.
 
-Only what comes with the repository is kept here, by its number; nothing that a person sends ever is.
+Only results of what comes with the repository are kept here, by number; nothing that a person sends ever is.
 """
 
 import csv
@@ -11,20 +11,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import gradio as gr
-
 from app.settings import EXAMPLES
-from app.state import MODEL, Shown
+from app.state import DisplayedResult
 from zipper.errors import OptionError, ZipperError
 
 LOG = logging.getLogger("zipper.app")
-PAUSE_SECONDS = 0.05  # s between two looks whether people's requests are done
+PAUSE_SECONDS = 0.05  # s between two checks whether people's requests are done
 
-_PREPARING = threading.Lock()  # one example at a time in this process, as all take the same cores
+_PREPARING = threading.Lock()  # one example at a time in this process, because all use the same cores
 
 
 @dataclass(frozen=True)
-class Recording:
+class ExampleRecording:
     """A row of recordings.tsv, with the file that belongs to it; text is what the speaker read."""
 
     name: str
@@ -35,12 +33,12 @@ class Recording:
     license: str
 
 
-def recordings(folder: Path = EXAMPLES) -> tuple[Recording, ...]:
+def recordings(folder: Path = EXAMPLES) -> tuple[ExampleRecording, ...]:
     """The example recordings, shortest first."""
     with (folder / "recordings" / "recordings.tsv").open(encoding="utf-8", newline="") as table:
         rows = list(csv.DictReader(table, delimiter="\t"))
-    found = [
-        Recording(
+    examples = [
+        ExampleRecording(
             name=row["id"],
             path=folder / "recordings" / f"{row['id']}.opus",
             seconds=float(row["seconds"]),
@@ -50,37 +48,40 @@ def recordings(folder: Path = EXAMPLES) -> tuple[Recording, ...]:
         )
         for row in rows
     ]
-    return tuple(sorted(found, key=lambda recording: recording.seconds))
+    return tuple(sorted(examples, key=lambda example: example.seconds))
 
 
 def texts(folder: Path = EXAMPLES) -> tuple[str, ...]:
     """The example texts."""
-    lines = (folder / "texts.txt").read_text(encoding="utf-8").splitlines()
-    return tuple(line.strip() for line in lines if line.strip())
+    rows = (folder / "texts.txt").read_text(encoding="utf-8").splitlines()
+    return tuple(row.strip() for row in rows if row.strip())
 
 
-class Results:
+class ExampleResults:
     """Results of `count` examples by number, once computed.
 
-    compute: the steps of computing one, in model calls of a fraction of a second; the last gives the result, the
-    others None. paused: whether people's requests are running now, which go first.
+    compute: the steps of computing one, in model calls of a fraction of a second; the last step gives the result, the
+    others None. paused: whether people's requests are running now, which have priority.
     """
 
     def __init__(
-        self, compute: Callable[[int], Iterator[Shown | None]], count: int, paused: Callable[[], bool] = lambda: False
+        self,
+        compute: Callable[[int], Iterator[DisplayedResult | None]],
+        count: int,
+        paused: Callable[[], bool] = lambda: False,
     ) -> None:
         self._compute = compute
         self._count = count
         self._paused = paused
-        self._kept: dict[int, Shown] = {}
+        self._results: dict[int, DisplayedResult] = {}
 
-    def get(self, number: int) -> Shown | None:
+    def get(self, number: int) -> DisplayedResult | None:
         """The result, None if it has not been computed yet."""
-        return self._kept.get(self.checked(number))
+        return self._results.get(self.checked(number))
 
-    def keep(self, number: int, shown: Shown) -> None:
-        """Remember the result of an example."""
-        self._kept[self.checked(number)] = shown
+    def keep(self, number: int, result: DisplayedResult) -> None:
+        """Store the result of an example."""
+        self._results[self.checked(number)] = result
 
     def checked(self, number: int) -> int:
         """The number if there is such an example; OptionError otherwise."""
@@ -89,7 +90,7 @@ class Results:
         return number
 
     def prepare(self) -> threading.Thread:
-        """Compute all that are missing in a thread, after those that are being prepared already.
+        """Compute all missing results in a thread, after those of other panels.
 
         It ends early when the program does: torch must not run while Python shuts down.
         """
@@ -99,39 +100,29 @@ class Results:
 
     def _fill(self) -> None:
         with _PREPARING:
-            for rehearsal, number in ((True, 0), *((False, number) for number in range(self._count))):
-                if number in self._kept:
+            for warm_up, number in ((True, 0), *((False, number) for number in range(self._count))):
+                if number in self._results:
                     continue
                 try:
-                    shown = self._run(number)
-                except ZipperError as error:  # then a click says so
+                    result = self._run(number)
+                except ZipperError as error:  # a click on the example shows the error
                     LOG.warning("example %d has no result: %s", number, error)
                     continue
-                if shown is None:
+                if result is None:
                     return
-                if not rehearsal:  # the first call of several libraries takes seconds, which would pass for the model's
-                    self._kept[number] = shown
+                if not warm_up:  # first calls of several libraries take seconds, which do not count as the model's
+                    self._results[number] = result
 
-    def _run(self, number: int) -> Shown | None:
-        """Compute one result, leaving the time that was waited out of its time; None if the program is ending."""
-        taken, steps = 0.0, self._compute(number)
+    def _run(self, number: int) -> DisplayedResult | None:
+        """Compute one result, pauses not counted in its time; None if the program is ending."""
+        seconds_taken, steps = 0.0, self._compute(number)
         while threading.main_thread().is_alive():
             if self._paused():
                 time.sleep(PAUSE_SECONDS)
                 continue
             started = time.monotonic()
-            shown = next(steps)
-            taken += time.monotonic() - started
-            if shown is not None:
-                return replace(shown, seconds_taken=taken)
+            result = next(steps)
+            seconds_taken += time.monotonic() - started
+            if result is not None:
+                return replace(result, seconds_taken=seconds_taken)
         return None
-
-
-def in_use(page: gr.Blocks) -> Callable[[], bool]:
-    """A function that says whether an event of the page runs the model, for `Results`."""
-
-    def used() -> bool:
-        events = page._queue.event_queue_per_concurrency_id.get(MODEL["concurrency_id"])
-        return events is not None and (events.current_concurrency > 0 or bool(events.queue))
-
-    return used

@@ -1,8 +1,8 @@
-"""What a raw request to the server may not do: name a file that was not uploaded, an address to fetch, or fill memory.
+"""Checks of raw requests: they may not name a file that was not uploaded or an address to fetch, nor fill the memory.
 
-Gradio itself refuses files outside its upload folder, with an error that holds their paths, and fetches addresses
-that people send instead of files. Here both end before Gradio sees them, with a sentence. So do requests that do not
-fit their endpoint, which Gradio answers with status 500 or with no reason at all.
+Gradio itself refuses files outside its upload folder with an error that contains their paths, and fetches addresses
+that are sent in place of files. Here both are refused with a sentence before Gradio sees them. So are requests that do
+not fit their endpoint, which Gradio answers with status 500 or without a reason.
 """
 
 import json
@@ -42,10 +42,13 @@ class Fields:
 
 
 class Blocks(gr.Blocks):
-    """A page that answers values which fit no field with a sentence, whichever way they came."""
+    """A page that answers unfit values with a sentence, and knows which events are waiting or running.
+
+    Gradio has no public way to ask the latter, so this subclass reads the queue of its base class; nothing else does.
+    """
 
     async def preprocess_data(self, block_fn: Any, inputs: list[Any], *args: Any, **kwargs: Any) -> Any:
-        """As Gradio does it; its own errors and pydantic's name its parts, and are left out of answers."""
+        """As Gradio does it, but without the text of its errors and pydantic's, which name internals."""
         needed = len(block_fn.inputs)
         if len(inputs) < needed:
             raise gr.Error(f"{needed} values are needed in order, not {len(inputs)}.", print_exception=False)
@@ -57,11 +60,11 @@ class Blocks(gr.Blocks):
             LOG.info("unfit values: %s", type(error).__name__)
             pairs = zip(block_fn.inputs, inputs, strict=False)
             files = [value for block, value in pairs if isinstance(block, gr.Audio) and value is not None]
-            told = UNFIT if all(map(_file, files)) else UNFIT_FILE
-            raise gr.Error(told, print_exception=False) from error
+            message = UNFIT if all(map(_is_file, files)) else UNFIT_FILE
+            raise gr.Error(message, print_exception=False) from error
 
     def fields(self) -> dict[str, Fields]:
-        """Of each named endpoint."""
+        """The fields of each named endpoint."""
         endpoints = self.get_api_info()["named_endpoints"]
         return {
             name.removeprefix("/"): Fields(
@@ -71,12 +74,22 @@ class Blocks(gr.Blocks):
             for name, about in endpoints.items()
         }
 
-    def has_event(self, number: str) -> bool:
-        """Whether a result is on its way, or waits to be fetched."""
+    def has_event(self, event_id: str) -> bool:
+        """Whether an event waits or runs, or its result waits to be fetched."""
         queue = self._queue
         sessions = queue.pending_event_ids_session.values()
-        known = number in queue.event_ids_to_events or any(number in session for session in sessions)
-        return known or number in queue.pending_messages_per_session
+        known = event_id in queue.event_ids_to_events or any(event_id in session for session in sessions)
+        return known or event_id in queue.pending_messages_per_session
+
+    def client_waits(self, event_id: str) -> bool:
+        """Whether the client of an event that runs still waits for its result; True for an event that is not queued."""
+        event = self._queue.event_ids_to_events.get(event_id)
+        return event is None or event.alive
+
+    def is_busy(self, concurrency_id: str) -> bool:
+        """Whether an event with this concurrency id waits or runs."""
+        events = self._queue.event_queue_per_concurrency_id.get(concurrency_id)
+        return events is not None and (events.current_concurrency > 0 or bool(events.queue))
 
 
 class Guard:
@@ -89,20 +102,18 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check one request and hand it on."""
         if scope["type"] != "http" or _multipart(scope):
-            return await self.app(scope, receive, send)
-        if scope["method"] != "POST":
-            if (problem := self._unknown_event(scope["path"])) is not None:
-                return await problem(scope, receive, send)
-            return await self.app(scope, receive, send)
-        body = await _read(receive)
-        if body is None:
-            return await _refusal(413, TOO_LARGE)(scope, receive, send)
-        if (problem := self._refused(scope["path"], _parse(body))) is not None:
-            return await problem(scope, receive, send)
-        await self._hand_on(body, scope, receive, send)
+            await self.app(scope, receive, send)
+        elif scope["method"] != "POST":
+            await (self._unknown_event(scope["path"]) or self.app)(scope, receive, send)
+        elif (body := await _read(receive)) is None:
+            await _refusal(413, TOO_LARGE)(scope, receive, send)
+        elif (problem := self._refused(scope["path"], _parse(body))) is not None:
+            await problem(scope, receive, send)
+        else:
+            await self._hand_on(body, scope, receive, send)
 
     async def _hand_on(self, body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let Gradio answer; what it raises instead, it would leave as a bare status 500."""
+        """Let Gradio answer; an error that it raises instead becomes a sentence in place of a bare status 500."""
         read = started = False
 
         async def replay() -> Message:
@@ -127,7 +138,7 @@ class Guard:
             await _refusal(500, BROKEN.format(number))(scope, receive, send)
 
     def _refused(self, path: str, data: Any) -> JSONResponse | None:
-        """What to answer to a request that Gradio shall not see; None where it may."""
+        """The refusal of a request that Gradio must not see; None for one that it may."""
         if names_foreign_file(data):
             return _refusal(400, FOREIGN_FILE)
         if self.page is None:
@@ -141,7 +152,7 @@ class Guard:
         return None
 
     def _misfit(self, endpoint: str, data: Any) -> str:
-        """What is wrong with a request by field names, in a sentence; empty where it fits."""
+        """A sentence on what is wrong with a request by field names; empty where it fits."""
         fields = self.fields[endpoint]
         if not isinstance(data, dict):
             return NO_OBJECT
@@ -153,7 +164,7 @@ class Guard:
         return ""
 
     def _unknown_event(self, path: str) -> JSONResponse | None:
-        """What to answer to a request for a result that there is not."""
+        """The refusal of a request for a result that does not exist."""
         found = FETCHED.search(path)
         if self.page is None or found is None or found[1] == "v2" or self.page.has_event(found[2]):
             return None
@@ -164,13 +175,13 @@ def _refusal(status: int, sentence: str) -> JSONResponse:
     return JSONResponse({"detail": sentence}, status)
 
 
-def _file(value: Any) -> bool:
+def _is_file(value: Any) -> bool:
     """Whether a value looks like a file, as Gradio writes them."""
     return isinstance(value, dict) and isinstance(value.get("path"), str) and isinstance(value.get("meta"), dict)
 
 
 def names_foreign_file(data: Any) -> bool:
-    """Whether anything in a request's data is a file, as Gradio writes them, that nobody uploaded here."""
+    """Whether a request's data contains a file, as Gradio writes them, that was not uploaded to this server."""
     waiting = [data]
     while waiting:
         value = waiting.pop()
@@ -187,7 +198,7 @@ def names_foreign_file(data: Any) -> bool:
 def _uploaded(path: str) -> bool:
     try:
         return is_in_or_equal(path, get_upload_folder()) and Path(path).is_file()
-    except (OSError, ValueError):  # a null byte, a name that is too long
+    except (OSError, ValueError):  # a null byte, or a name that is too long
         return False
 
 
@@ -196,7 +207,7 @@ def _multipart(scope: Scope) -> bool:
 
 
 async def _read(receive: Receive) -> bytes | None:
-    """The body, or None if it is larger than any request of ours."""
+    """The body, or None if it is larger than the limit."""
     parts: list[bytes] = []
     size, more = 0, True
     while more:
@@ -214,5 +225,5 @@ async def _read(receive: Receive) -> bytes | None:
 def _parse(body: bytes) -> Any:
     try:
         return json.loads(body)
-    except (ValueError, RecursionError):  # not ours to answer
+    except (ValueError, RecursionError):  # Gradio answers it
         return None

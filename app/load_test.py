@@ -1,7 +1,7 @@
-"""Many people at once: `python -m app.load_test URL --people 20` on an app that runs.
+"""Load test of a running app: `python -m app.load_test URL --people 20`.
 
-Each person is a session of its own and asks for something of its own. What they get is compared with what the same
-request gave alone, so that a result which reached the wrong person is found. Meanwhile somebody keeps opening the page.
+Each person has a session and a request of their own. Each answer is compared with that to the same request alone, which
+reveals results that reached the wrong person. Meanwhile the page is opened again and again.
 """
 
 import argparse
@@ -20,53 +20,53 @@ from gradio_client import Client, handle_file
 
 from app.settings import EXAMPLES
 
-FROZEN = 30.0  # s without an answer after which the page counts as frozen; how quick it is, is reported
-LOOKS = 0.5  # s between two looks at the page
+FROZEN_SECONDS = 30.0  # s without an answer after which the page counts as frozen; shorter times are reported
+CHECK_SECONDS = 0.5  # s between two checks of the page
 
 
 @dataclass(frozen=True)
-class Waited:
-    """What one request came to: seconds from asking to the answer, and what was wrong with it, if anything."""
+class Response:
+    """The outcome of one request: seconds until the answer, and what was wrong with it, None for nothing."""
 
     seconds: float
-    wrong: str | None
+    error: str | None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the load and report; exit code 1 if anybody got an error, another's result or a frozen page."""
+    """Run the test and report; exit code 1 for an error, another person's result or a frozen page."""
     parser = argparse.ArgumentParser(prog="python -m app.load_test", description="Put an app that runs under load.")
     parser.add_argument("url", help="address of the app, such as http://127.0.0.1:7860")
     parser.add_argument("--people", type=int, default=20, help="how many at once (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=1, help="requests of each (default: %(default)s)")
     options = parser.parse_args(arguments)
-    waited, looks = run(options.url, options.people, options.rounds)
-    wrong = [w.wrong for w in (*waited, *looks) if w.wrong]
-    seconds = [w.seconds for w in waited]
-    print(f"{options.people} people, {len(waited)} requests, {len(wrong)} wrong")
+    responses, checks = run(options.url, options.people, options.rounds)
+    errors = [response.error for response in (*responses, *checks) if response.error]
+    seconds = [response.seconds for response in responses]
+    print(f"{options.people} people, {len(responses)} requests, {len(errors)} wrong")
     print(f"waiting: median {statistics.median(seconds):.1f} s, p95 {percentile(seconds, 95):.1f} s")
-    pages = [look.seconds for look in looks]
-    print(f"page meanwhile: median {statistics.median(pages):.2f} s, longest {max(pages):.2f} s")
-    for message in wrong:
+    page_seconds = [check.seconds for check in checks]
+    print(f"page meanwhile: median {statistics.median(page_seconds):.2f} s, longest {max(page_seconds):.2f} s")
+    for message in errors:
         print(f"wrong: {message}", file=sys.stderr)
-    return 1 if wrong else 0
+    return 1 if errors else 0
 
 
-def run(url: str, people: int, rounds: int = 1) -> tuple[list[Waited], list[Waited]]:
-    """Every request of everybody, and how long the page took each time it was opened meanwhile."""
+def run(url: str, people: int, rounds: int = 1) -> tuple[list[Response], list[Response]]:
+    """The responses to the requests of all people, and those of the page, which is opened meanwhile."""
     requests = [_request(person) for person in range(people)]
-    alone = _connect(url)
-    expected = [ask(alone) for ask in requests]
-    clients = [_connect(url) for _ in range(people)]  # everybody has opened the page before anybody asks
-    looks: list[Waited] = []
+    single = _connect(url)
+    expected = [request(single) for request in requests]
+    clients = [_connect(url) for _ in range(people)]  # all have opened the page before the first request
+    checks: list[Response] = []
     done = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(url, alone, looks, done))
+    watcher = threading.Thread(target=_watch, args=(url, single, checks, done))
     watcher.start()
     with ThreadPoolExecutor(people) as pool:
-        jobs = [pool.submit(_ask, *asked, rounds) for asked in zip(clients, requests, expected, strict=True)]
-        waited = [one for job in jobs for one in job.result()]
+        jobs = [pool.submit(_ask, *job, rounds) for job in zip(clients, requests, expected, strict=True)]
+        responses = [response for job in jobs for response in job.result()]
     done.set()
     watcher.join()
-    return waited, looks
+    return responses, checks
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -76,7 +76,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def _request(person: int) -> Callable[[Client], Any]:
-    """What one person asks for: a recording to be read, or a sentence to be spoken that names its person."""
+    """The request of one person: to transcribe a recording, or to speak a sentence that contains their number."""
     if person % 2:
         text, seed = f"This is for person number {person}.", person
         return lambda client: client.predict(text, "", seed, api_name="/synthesize")[1]
@@ -85,30 +85,30 @@ def _request(person: int) -> Callable[[Client], Any]:
     return lambda client: client.predict(handle_file(str(path)), api_name="/transcribe")
 
 
-def _ask(client: Client, request: Callable[[Client], Any], expected: Any, rounds: int) -> list[Waited]:
-    waited = []
+def _ask(client: Client, request: Callable[[Client], Any], expected: Any, rounds: int) -> list[Response]:
+    responses = []
     for _ in range(rounds):
-        started, wrong = time.monotonic(), None
+        started, problem = time.monotonic(), None
         try:
             if request(client) != expected:
-                wrong = "the answer is not the one that the same request got alone"
-        except Exception as error:  # whatever it is, it is what a person would have got
-            wrong = f"{type(error).__name__}: {error}"
-        waited.append(Waited(time.monotonic() - started, wrong))
-    return waited
+                problem = "the answer is not the one that the same request got alone"
+        except Exception as error:  # any error is one that a person would have got
+            problem = f"{type(error).__name__}: {error}"
+        responses.append(Response(time.monotonic() - started, problem))
+    return responses
 
 
-def _watch(url: str, client: Client, looks: list[Waited], done: threading.Event) -> None:
-    """Open the page and ask for something light, again and again until `done`; at least once."""
-    while not looks or not done.is_set():
-        started, wrong = time.monotonic(), None
+def _watch(url: str, client: Client, checks: list[Response], done: threading.Event) -> None:
+    """Open the page and call an endpoint that needs no model, again and again until `done`; at least once."""
+    while not checks or not done.is_set():
+        started, problem = time.monotonic(), None
         try:
-            httpx.get(url, timeout=FROZEN).raise_for_status()
-            client.submit(api_name="/voices").result(timeout=FROZEN)
-        except Exception as error:  # a frozen page, or whatever else somebody who opens it would have got
-            wrong = f"the page: {type(error).__name__} {error}"
-        looks.append(Waited(time.monotonic() - started, wrong))
-        done.wait(LOOKS)
+            httpx.get(url, timeout=FROZEN_SECONDS).raise_for_status()
+            client.submit(api_name="/voices").result(timeout=FROZEN_SECONDS)
+        except Exception as error:  # a frozen page, or another error that a person would have got
+            problem = f"the page: {type(error).__name__} {error}"
+        checks.append(Response(time.monotonic() - started, problem))
+        done.wait(CHECK_SECONDS)
 
 
 def _connect(url: str) -> Client:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, with which docker and systemd stop a server: cleaned up after as Ctrl-C is."""
+    """SIGTERM, with which docker and systemd stop a server: it is cleaned up after as Ctrl-C is."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,26 +39,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve(arguments: Sequence[str] | None) -> None:
-    from app.settings import Settings, own_folder
+    from app.settings import Settings, upload_folder
 
     settings = Settings.from_arguments(arguments)  # before the slow imports, so that --help is quick
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     signal.signal(signal.SIGTERM, _terminate)
-    folder = own_folder()  # Gradio looks at it when it is imported
+    folder = upload_folder()  # Gradio looks at it when it is imported
     try:
         _serve_page(settings)
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not leave half of it behind
-        shutil.rmtree(folder, ignore_errors=True)  # what people sent
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second signal must not interrupt the cleanup
+        shutil.rmtree(folder, ignore_errors=True)  # uploads and results
 
 
 def _serve_page(settings: "Settings") -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     logging.getLogger("zipper").setLevel(logging.INFO)
     from app import server
-    from app.models import load
+    from app.models import load_model
 
-    blocks = server.launch(load(settings.model), settings)
+    blocks = server.launch(load_model(settings.model), settings)
     try:
         print(f"Zipper is at {blocks.share_url or blocks.local_url}", flush=True)
         threading.Event().wait()
@@ -74,11 +74,11 @@ def _find_packages() -> None:
     """Put the repository's root on the path; started as a file, Python puts this folder there, whose modules have
     common names."""
     here = str(ROOT / "app")
-    sys.path[:] = [str(ROOT), *(place for place in sys.path if place not in (str(ROOT), here))]
+    sys.path[:] = [str(ROOT), *(path for path in sys.path if path not in (str(ROOT), here))]
 
 
 def run() -> None:
-    """`main` as a process, which ends at once: torch aborts when Python winds down while it still computes."""
+    """`main` as a process, which ends at once: torch aborts if it still computes while Python shuts down."""
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()

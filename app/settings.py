@@ -1,4 +1,4 @@
-"""How the app is started: where it listens, how many may wait, and what one request may take."""
+"""How the app is started: its address, the length of its queue, and the limits of one request."""
 
 import argparse
 import atexit
@@ -53,7 +53,7 @@ class Settings:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser of the launcher; what the environment sets, such as that of Spaces, is the default."""
+    """The parser of the launcher; settings of the environment, such as that of Spaces, are the defaults."""
     parser = argparse.ArgumentParser(prog="python -m app", description="Start the web app of Zipper.")
     parser.add_argument(
         "--host",
@@ -65,36 +65,36 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--root-path", metavar="PATH", help="path under which a reverse proxy shows the app")
     parser.add_argument("--mcp", action="store_true", help="also answer as an MCP server; needs gradio[mcp]")
     parser.add_argument("--model", type=Path, metavar="FOLDER", help="model folder (default: the one that comes along)")
-    bounds = parser.add_argument_group("limits", "what one request may take, so that the machine stays usable for all")
-    bounds.add_argument(
+    group = parser.add_argument_group("limits", "what one request may take, so that the machine stays usable for all")
+    group.add_argument(
         "--queue-size",
-        type=_whole,
+        type=_count,
         metavar="N",
         default=Settings.queue_size,
         help="requests that may wait; more are turned away (default: %(default)s)",
     )
-    bounds.add_argument(
+    group.add_argument(
         "--max-seconds",
         type=_amount,
         metavar="S",
         default=limits.MAX_AUDIO_SECONDS,
         help="longest recording, in seconds (default: %(default)g)",
     )
-    bounds.add_argument(
+    group.add_argument(
         "--max-characters",
-        type=_whole,
+        type=_count,
         metavar="N",
         default=limits.MAX_TEXT_CHARACTERS,
         help="longest text (default: %(default)s)",
     )
-    bounds.add_argument(
+    group.add_argument(
         "--max-upload",
         type=_amount,
         metavar="MB",
         default=limits.MAX_UPLOAD_BYTES / 1000**2,
         help="largest file, in megabytes (default: %(default)g)",
     )
-    bounds.add_argument(
+    group.add_argument(
         "--max-time",
         type=_amount,
         metavar="S",
@@ -105,10 +105,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 @functools.cache
-def own_folder() -> Path:
-    """Make uploads and results lie in a folder of this process alone, which goes with it; its path.
+def upload_folder() -> Path:
+    """Create a folder for uploads and results of this process alone, which is deleted with it; returns its path.
 
-    It lies in $GRADIO_TEMP_DIR, where that is set, among whatever else is there. Raises StorageError.
+    It is created in $GRADIO_TEMP_DIR, where that is set, beside other files there. Raises StorageError.
     """
     parent = os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir()
     try:
@@ -128,7 +128,7 @@ def _port(value: str) -> int:
     return port
 
 
-def _whole(value: str) -> int:
+def _count(value: str) -> int:
     number = int(value)
     if number < 1:
         raise argparse.ArgumentTypeError("must be at least 1")

@@ -1,4 +1,4 @@
-"""Sound on its way to the page: files that it plays or offers."""
+"""Files that the page plays or offers, in Gradio's cache."""
 
 import secrets
 from pathlib import Path
@@ -12,12 +12,12 @@ from zipper.files import save
 
 
 def to_wav(samples: npt.ArrayLike, rate: int, name: str) -> str:
-    """Path of a 16-bit WAV file in Gradio's cache, called `name`, a name of ours and never a person's."""
+    """Path of a 16-bit WAV file in Gradio's cache, called `name`, which must not come from a person."""
     return to_file(wav_bytes(samples, rate), name)
 
 
 def to_file(data: bytes, name: str) -> str:
-    """Path of a file in Gradio's cache; it is deleted in time, once a component of the page has shown it."""
+    """Path of a file in Gradio's cache; it is deleted some time after a component of the page has shown it."""
     return str(save(new_folder() / Path(name).name, data))
 
 

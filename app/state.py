@@ -11,15 +11,17 @@ from zipper.results import Speech, Transcript
 
 # For every event that runs the model: one at a time, whichever panel it comes from
 MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}
+# For events that need no model: they run at once and show no progress
+UNQUEUED: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 STATE_SECONDS = 3600  # s that a result is kept for a session that does nothing
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class DisplayedResult:
     """What a panel shows at present; kept in `gr.State(time_to_live=STATE_SECONDS)`.
 
-    samples (n,) float32: the recording at 16 kHz, or the speech. seconds_taken: wall clock of the model. name: tells
-    the page whether what comes later belongs to what it shows.
+    samples (n,) float32: the recording at 16 kHz, or the speech. seconds_taken: wall clock of the model. id: tells the
+    page whether data that arrives later belongs to this result.
     """
 
     result: Transcript | Speech
@@ -27,4 +29,9 @@ class Shown:
     sample_rate: int
     seconds_taken: float
     title: str
-    name: str = field(default_factory=lambda: secrets.token_hex(8))
+    id: str = field(default_factory=lambda: secrets.token_hex(8))
+
+    @classmethod
+    def of_speech(cls, speech: Speech, seconds_taken: float, title: str = "Synthesis") -> "DisplayedResult":
+        """Synthesized speech, which holds its own samples."""
+        return cls(speech, speech.samples, speech.sample_rate, seconds_taken, title)

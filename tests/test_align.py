@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zipper.alignment.dtw import dtw_path, median_filter
-from zipper.alignment.heads import AlignmentHead, choose_heads, load_heads, monotonic_score, save_heads, score_heads
+from zipper.alignment.heads import choose_heads, load_heads, monotonic_score, save_heads, score_heads
 from zipper.alignment.words import (
     LETTER_SECONDS,
     PAUSE_SECONDS,
@@ -22,6 +22,7 @@ from zipper.alignment.words import (
     word_times,
 )
 from zipper.errors import WeightsError
+from zipper.results import AlignmentHead
 
 SECONDS = 0.04
 HEAD = [AlignmentHead("text_from_speech", 0, 0, 1.0)]

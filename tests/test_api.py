@@ -12,13 +12,13 @@ import pytest
 from support import GATE, MakeSpeech, Samples
 
 from zipper import limits
-from zipper.alignment.heads import AlignmentHead, save_heads
+from zipper.alignment.heads import save_heads
 from zipper.api import Zipper
 from zipper.audio.io import write_wav
 from zipper.errors import AudioError, ConfigError, LimitError, NoSpeechError, OptionError, TextError, WeightsError
 from zipper.inference import presets
 from zipper.rates import SPEECH_RATE, TOKEN_RATE
-from zipper.results import Attention, Speech, Transcript
+from zipper.results import AlignmentHead, Attention, Speech, Transcript
 from zipper.speech.quantizer import Quantizer, QuantizerConfig
 from zipper.speech.tokenizer import SpeechTokenizer
 from zipper.speech.whisper_encoder import EncoderConfig, WhisperEncoder

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from zipper.audio.mel import MAX_HZ, MIN_HZ, WINDOW, MelSpectrogram, band_edges, filterbank, hz_to_mel, mel_to_hz
+from zipper.audio.mel import MAX_HZ, MIN_HZ, WINDOW, MelSpectrogram, band_edges, filterbank
+from zipper.audio.mel_scale import hz_to_mel, mel_to_hz
 from zipper.rates import MELS, VOCODER_HOP, VOCODER_RATE
 
 

@@ -15,12 +15,26 @@ from zipper.errors import ZipperError
 
 if TYPE_CHECKING:
     from zipper.api import Zipper
-    from zipper.results import Attention, Passage, Speech, SpeechPart, Token, Transcript, TranscriptPart, Word
+    from zipper.evaluation.metrics import error_rates, normalizer
+    from zipper.model.cross_attention import GateScale
+    from zipper.results import (
+        AlignmentHead,
+        Attention,
+        Passage,
+        Speech,
+        SpeechPart,
+        Token,
+        Transcript,
+        TranscriptPart,
+        Word,
+    )
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AlignmentHead",
     "Attention",
+    "GateScale",
     "Passage",
     "Speech",
     "SpeechPart",
@@ -31,12 +45,22 @@ __all__ = [
     "Zipper",
     "ZipperError",
     "__version__",
+    "error_rates",
     "errors",
+    "normalizer",
 ]
+
+
+_MODULES = {  # of the public names that are not results
+    "GateScale": "zipper.model.cross_attention",
+    "Zipper": "zipper.api",
+    "error_rates": "zipper.evaluation.metrics",
+    "normalizer": "zipper.evaluation.metrics",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Load a public name on first use, so that ``import zipper`` does not import torch."""
     if name not in __all__:
         raise AttributeError(f"module 'zipper' has no attribute {name!r}")
-    return getattr(import_module("zipper.api" if name == "Zipper" else "zipper.results"), name)
+    return getattr(import_module(_MODULES.get(name, "zipper.results")), name)

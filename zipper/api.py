@@ -5,8 +5,11 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Literal, overload
 
+import numpy as np
+import numpy.typing as npt
+import torch
+
 from zipper import limits, weights
-from zipper.alignment.heads import AlignmentHead
 from zipper.audio.io import AudioSource, load_audio
 from zipper.audio.speech_windows import windows
 from zipper.errors import NoSpeechError
@@ -15,11 +18,12 @@ from zipper.inference.completion import Completion
 from zipper.inference.components import Components, Detokens, SpeechTokens, TextTokens, load_components
 from zipper.inference.deadline import Clock
 from zipper.inference.engine import Gates
+from zipper.inference.passages import gates_into
 from zipper.inference.recognition import Recognition
 from zipper.inference.synthesis import Synthesis
 from zipper.model.config import Modality
 from zipper.model.zipper import ZipperModel
-from zipper.results import Speech, SpeechPart, Transcript, TranscriptPart
+from zipper.results import AlignmentHead, Direction, Speech, SpeechPart, Transcript, TranscriptPart
 from zipper.text.cutting import cut
 from zipper.text.lexicon import Lexicon
 from zipper.text.normalize import normalize
@@ -29,8 +33,13 @@ class Zipper(Recognition, Synthesis, Completion):
     """A trained model with its tokenizers and voices. Holds no state between calls; threads may share it.
 
     `gate_scale` in every call scales the gates of the zips: None or 1 as trained, 0 unzipped. A call that takes
-    longer than :mod:`zipper.limits` allows raises LimitError at its next token.
+    longer than :mod:`zipper.limits` allows raises LimitError at its next token. BEAMS, SPEECH_TEMPERATURE and
+    COMPLETION_TEMPERATURE are what calls take where nothing else is said.
     """
+
+    BEAMS = presets.BEAMS
+    SPEECH_TEMPERATURE = presets.SPEECH_TEMPERATURE
+    COMPLETION_TEMPERATURE = presets.COMPLETION_TEMPERATURE
 
     def __init__(
         self,
@@ -79,6 +88,20 @@ class Zipper(Recognition, Synthesis, Completion):
     def voices(self) -> list[str]:
         """Names that `synthesize` takes as voice; the first is the default."""
         return self.detokenizer.voices
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz of the speech that is synthesized."""
+        return self.detokenizer.sample_rate
+
+    def gates(self, direction: Direction) -> npt.NDArray[np.float32]:
+        """Factors, as trained, on attention and feed-forward of each zip point in a direction, (zip points, 2)."""
+        return gates_into(self.model, "text" if direction == "text_from_speech" else "speech", None)
+
+    def to(self, device: str | torch.device) -> "Zipper":
+        """Move the towers to a device, such as "cuda"; tokenizers and vocoder stay on the processor. Returns itself."""
+        self.model.to(device)
+        return self
 
     def transcribe(self, source: AudioSource, *, beams: int = presets.BEAMS, gate_scale: Gates = None) -> Transcript:
         """What is said in a recording: a path, or (samples, sample_rate).

@@ -8,14 +8,15 @@ whole speech.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from zipper import limits
-from zipper.alignment.heads import Direction
 from zipper.errors import LimitError, OptionError
 
+Direction = Literal["text_from_speech", "speech_from_text"]  # recognition, synthesis: who attends from whom
 Weights = npt.NDArray[np.float16]
 
 # Of 114 held-out recordings of English 2 are less sure, with half of their words wrong; of 72 sentences of German,
@@ -41,21 +42,38 @@ class Word:
 
 @dataclass(frozen=True)
 class Token:
-    """A text piece as it reads, or the number of a speech token, and when it is spoken, in seconds."""
+    """A text piece as it reads, or the number of a speech token, and when it is spoken, in seconds.
+
+    A text piece that opens a word begins with a space. A piece that holds only part of a character is written in the
+    alphabet of byte-level BPE, one letter for each byte.
+    """
 
     text: str
     start: float
     end: float
 
 
+@dataclass(frozen=True)
+class AlignmentHead:
+    """One head of one zip point in one direction, and how monotonic it is, 0 to 1."""
+
+    direction: Direction
+    zip_point: int
+    head: int
+    score: float
+
+
 @dataclass(frozen=True, eq=False)
 class Attention:
-    """Where each token looked, as the softmax gave it, and how far each gate was open.
+    """Where each token looked, as the softmax gave it, how far each gate was open, and how text and speech align.
 
     weights (Z, H, T text, T speech) float16: zip points, heads, text tokens, speech tokens; in recognition
     each text token's row is a distribution over the speech, in synthesis each speech token's column one
     over the text. Begin and end tokens are left out, so that a distribution sums to at most 1. gates (Z, 2)
     float32: factors on attention and feed-forward of each zip point into the tower that was generated.
+    heads: the alignment heads, best first; all heads with a score of 0 where none was chosen. path (n, 2) int64: text
+    and speech index of each cell of the warping path through the mean of those heads, from which the times of the text
+    tokens are read; computed on the exact weights, before they are rounded to float16.
     """
 
     direction: Direction
@@ -63,6 +81,8 @@ class Attention:
     gates: npt.NDArray[np.float32]
     text_tokens: tuple[Token, ...]
     speech_tokens: tuple[Token, ...]
+    heads: tuple[AlignmentHead, ...]
+    path: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,11 +212,14 @@ def merge_attention(parts: Sequence[Attention]) -> Attention:
     if points * heads * rows * columns > limits.MAX_ATTENTION_CELLS:
         raise LimitError("The attention of the whole is too large for one array; take it passage by passage.")
     merged = np.zeros((points, heads, rows, columns), np.float16)
+    path: list[npt.NDArray[np.int64]] = []
     row = column = 0
     for part in parts:
         height, width = part.weights.shape[2:]
         merged[:, :, row : row + height, column : column + width] = part.weights
+        path.append(part.path + (row, column))
         row, column = row + height, column + width
     text = tuple(token for part in parts for token in part.text_tokens)
     speech = tuple(token for part in parts for token in part.speech_tokens)
-    return Attention(parts[0].direction, merged, parts[0].gates, text, speech)
+    first = parts[0]
+    return Attention(first.direction, merged, first.gates, text, speech, first.heads, np.concatenate(path))

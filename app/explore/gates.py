@@ -1,4 +1,4 @@
-"""Explore, Gates: close single gates of the zips, run again, and compare what is read or said."""
+"""Explore, Gates: close single gates of the zips, run again, and compare the transcripts or the speech."""
 
 from collections.abc import Generator, Iterator, Sequence
 from functools import partial
@@ -7,15 +7,13 @@ from typing import Any, Literal
 import gradio as gr
 
 from app.errors import guarded
-from app.explore import pair, sources
-from app.explore.pair import View
-from app.state import Shown
-from app.wer import Verdict, judge
-from zipper import Zipper
+from app.explore import inputs, pair
+from app.explore.pair import PairOutputs
+from app.panel import connect_run, connect_stop, run_buttons
+from app.state import UNQUEUED, DisplayedResult
+from app.wer import WordErrorReport, word_errors
+from zipper import GateScale, Zipper
 from zipper.errors import NoSpeechError, OptionError
-from zipper.inference.passages import gates_into
-from zipper.model.config import Modality
-from zipper.model.cross_attention import GateScale
 from zipper.rates import SPEECH_RATE
 
 Task = Literal["recognition", "synthesis"]
@@ -24,9 +22,8 @@ TASKS: list[tuple[str, Task]] = [
     ("Synthesis: speech looks at text", "synthesis"),
 ]
 KINDS = ("attention", "feed-forward")
-OPEN, SHUT = "Gates as trained", "Gates as set"
-READ, HEARD = "What is read", "What the model's own recognition hears in it"
-SAID, SENTENCE, UNCHANGED = "what is said", "the sentence", "the reading with the gates as trained"
+AS_TRAINED, AS_SET = "Gates as trained", "Gates as set"
+TRANSCRIPT, TRANSCRIPT_OF_SPEECH = "What is read", "What the model's own recognition hears in it"
 READY = "Close some gates, or all of them, then compare."
 INTRODUCTION = (
     "Each zip point has two gates in each direction: one on what attention brings over from the other tower, one on "
@@ -36,44 +33,47 @@ INTRODUCTION = (
 )
 
 
-def unzip_recording(
-    model: Zipper, path: str | None, said: str | None, factors: Sequence[float | None]
-) -> Iterator[View]:
-    """Read a recording with the gates as trained and as set."""
+def compare_recording(
+    model: Zipper, path: str | None, reference: str | None, factors: Sequence[float | None]
+) -> Iterator[PairOutputs]:
+    """Transcribe a recording with the gates as trained and as set."""
     scale = gate_scale(model, "recognition", factors)
     yield pair.cleared("Opening the recording …")
-    samples = pair.recording(path)
-    said = said or ""
-    before = yield from pair.read(model, samples, SPEECH_RATE, f"Recognition, {OPEN.lower()}")
+    samples = pair.load_recording(path)
+    reference = reference or ""
+    before = yield from pair.transcribe(model, samples, SPEECH_RATE, f"Recognition, {AS_TRAINED.lower()}")
     if before is None:
         raise NoSpeechError("No speech found in the recording.")
-    yield pair.on_left(model, before, pair.compared(READ, pair.text(before), said, SAID))
-    known = judge(said, pair.text(before))
-    reference = said if known else pair.text(before)
-    after = yield from pair.read(model, samples, SPEECH_RATE, f"Recognition, {SHUT.lower()}", scale)
-    yield pair.on_right(model, after, pair.compared(READ, pair.text(after), reference, SAID if known else UNCHANGED))
-    yield pair.done(recognition_verdict(known, judge(reference, pair.text(after))))
+    first = pair.text_of(before)
+    yield pair.left_result(before, pair.marked_against(reference, "what is said", first, TRANSCRIPT))
+    errors_before = word_errors(reference, first)
+    name = "what is said" if errors_before else "the reading with the gates as trained"
+    reference = reference if errors_before else first
+    after = yield from pair.transcribe(model, samples, SPEECH_RATE, f"Recognition, {AS_SET.lower()}", scale)
+    second = pair.text_of(after)
+    yield pair.right_result(after, pair.marked_against(reference, name, second, TRANSCRIPT))
+    yield pair.finished(recognition_summary(errors_before, word_errors(reference, second)))
 
 
-def unzip_sentence(
+def compare_text(
     model: Zipper, text: str | None, voice: str | None, seed: float | None, factors: Sequence[float | None]
-) -> Iterator[View]:
-    """Speak a sentence with the gates as trained and as set, and let the model's recognition judge the words."""
+) -> Iterator[PairOutputs]:
+    """Speak a text with the gates as trained and as set, and count the errors that recognition finds in it."""
     scale = gate_scale(model, "synthesis", factors)
-    said, number = pair.sentence(text), int(seed or 0)
+    text = pair.check_text(text)
     yield pair.cleared("Speaking …")
-    before = yield from pair.speak(model, said, voice, number, f"Synthesis, {OPEN.lower()}")
-    read = pair.text((yield from _read_back(model, before)))
-    yield pair.on_left(model, before, pair.compared(HEARD, read, said, SENTENCE))
-    after = yield from pair.speak(model, said, voice, number, f"Synthesis, {SHUT.lower()}", scale)
-    reread = pair.text((yield from _read_back(model, after)))
-    yield pair.on_right(model, after, pair.compared(HEARD, reread, said, SENTENCE))
-    yield pair.done(synthesis_verdict(judge(said, read), judge(said, reread), after))
+    before = yield from pair.synthesize(model, text, voice, seed, f"Synthesis, {AS_TRAINED.lower()}")
+    first = pair.text_of((yield from _transcribe_speech(model, before)))
+    yield pair.left_result(before, pair.marked_against(text, "the sentence", first, TRANSCRIPT_OF_SPEECH))
+    after = yield from pair.synthesize(model, text, voice, seed, f"Synthesis, {AS_SET.lower()}", scale)
+    second = pair.text_of((yield from _transcribe_speech(model, after)))
+    yield pair.right_result(after, pair.marked_against(text, "the sentence", second, TRANSCRIPT_OF_SPEECH))
+    yield pair.finished(synthesis_summary(word_errors(text, first), word_errors(text, second), after))
 
 
 def gate_scale(model: Zipper, task: str, factors: Sequence[float | None]) -> GateScale:
-    """Sliders, 0..1, of attention and feed-forward of each zip point in turn, as the model takes them."""
-    points = model.model.config.zip_points
+    """The sliders, 0..1, of attention and feed-forward of each zip point in turn, as the model takes them."""
+    points = len(model.gates("text_from_speech"))
     if len(factors) != 2 * points:
         raise OptionError(f"{2 * points} gates can be set, not {len(factors)}.")
     values = [min(max(float(1 if factor is None else factor), 0.0), 1.0) for factor in factors]
@@ -82,8 +82,8 @@ def gate_scale(model: Zipper, task: str, factors: Sequence[float | None]) -> Gat
     return GateScale(pairs, trained) if task == "recognition" else GateScale(trained, pairs)
 
 
-def recognition_verdict(before: Verdict | None, after: Verdict | None) -> str:
-    """What closing the gates did to a transcript; before: None where what is said is not known."""
+def recognition_summary(before: WordErrorReport | None, after: WordErrorReport | None) -> str:
+    """How the gates changed a transcript; before: None where the reference is not known."""
     if before and after:
         return (
             f"Word error rate against what is said: {before.wer:.0f} % with the gates as trained, {after.wer:.0f} % as "
@@ -97,22 +97,22 @@ def recognition_verdict(before: Verdict | None, after: Verdict | None) -> str:
     return "No word was found with the gates as trained, so there is nothing to compare."
 
 
-def synthesis_verdict(before: Verdict | None, after: Verdict | None, shown: Shown) -> str:
-    """What closing the gates did to speech, and who judges that."""
-    told = "There is no word to compare."
+def synthesis_summary(before: WordErrorReport | None, after: WordErrorReport | None, displayed: DisplayedResult) -> str:
+    """How the gates changed speech, and how that is measured."""
+    summary = "There is no word to compare."
     if before and after:
-        told = (
+        summary = (
             f"Word error rate of the speech: {before.wer:.0f} % with the gates as trained, {after.wer:.0f} % as set. "
             "The judge is the model's own recognition, with its gates as trained; it mishears too."
         )
-    cut = " With the gates as set the speech came to no end and was cut off." if not _complete(shown) else ""
-    return told + cut
+    if not displayed.result.complete:
+        summary += " With the gates as set the speech came to no end and was cut off."
+    return summary
 
 
 def gate_labels(model: Zipper, task: str) -> list[str]:
-    """A label for each gate: where it is, and how far training opened it."""
-    modality: Modality = "text" if task == "recognition" else "speech"
-    trained = gates_into(model.model, modality, None)
+    """A label for each gate: its zip point and kind, and its factor as trained."""
+    trained = model.gates("text_from_speech" if task == "recognition" else "speech_from_text")
     return [
         f"Zip point {point + 1}, {kind} ({trained[point, index]:+.2f})"
         for point in range(len(trained))
@@ -126,32 +126,30 @@ def panel(model: Zipper) -> None:
     with gr.Row():
         with gr.Column(min_width=320):
             task = gr.Radio(TASKS, value="recognition", label="Direction", elem_id="gates-task")
-            with gr.Column() as hearing:
-                recording = sources.recording_input("gates")
-            with gr.Column(visible=False) as speaking:
-                sentence = sources.sentence_input("gates", model)
+            with gr.Column() as recognition:
+                recording = inputs.recording_and_reference("gates")
+            with gr.Column(visible=False) as synthesis:
+                sentence = inputs.text_voice_and_seed("gates", model)
         with gr.Column(min_width=320):
             sliders = _sliders(model)
             with gr.Row():
-                shut = gr.Button("Close all", min_width=110, elem_id="gates-close")
+                close = gr.Button("Close all", min_width=110, elem_id="gates-close")
                 trained = gr.Button("As trained", min_width=110, elem_id="gates-trained")
-    with gr.Row():
-        run = gr.Button("Compare before and after", variant="primary", elem_id="gates-run")
-        stop = gr.Button("Stop", variant="stop", min_width=110, scale=0, elem_id="gates-stop")
-    parts = pair.build(model, "gates", OPEN, SHUT, READY)
+    run, stop = run_buttons("Compare before and after", "gates")
+    outputs = pair.build_pair("gates", AS_TRAINED, AS_SET, READY)
 
-    def compare(
-        task: str, path: str | None, said: str, text: str, voice: str, seed: float, *factors: float
-    ) -> Iterator[View]:
+    def compare_gates(
+        task: str, path: str | None, reference: str, text: str, voice: str, seed: float, *factors: float
+    ) -> Iterator[PairOutputs]:
         if task == "recognition":
-            return unzip_recording(model, path, said, factors)
-        return unzip_sentence(model, text, voice, seed, factors)
+            return compare_recording(model, path, reference, factors)
+        return compare_text(model, text, voice, seed, factors)
 
-    pair.connect(run.click, compare, [task, *recording, *sentence, *sliders], parts, stop)
-    light: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    task.change(guarded(partial(_switch, model)), task, [hearing, speaking, *sliders], **light)
-    shut.click(lambda: [0.0] * len(sliders), None, sliders, **light)
-    trained.click(lambda: [1.0] * len(sliders), None, sliders, **light)
+    going = connect_run([run.click], compare_gates, [task, *recording, *sentence, *sliders], outputs)
+    connect_stop(stop, outputs.status, [going])
+    task.change(guarded(partial(_switch, model)), task, [recognition, synthesis, *sliders], **UNQUEUED)
+    close.click(lambda: [0.0] * len(sliders), None, sliders, **UNQUEUED)
+    trained.click(lambda: [1.0] * len(sliders), None, sliders, **UNQUEUED)
 
 
 def _sliders(model: Zipper) -> list[gr.Slider]:
@@ -179,15 +177,13 @@ def _sliders(model: Zipper) -> list[gr.Slider]:
 
 
 def _switch(model: Zipper, task: str) -> list[Any]:
-    """Show the input of a direction and label its gates."""
-    hearing = task == "recognition"
+    """Show the inputs of a direction and label its gates."""
+    recognition = task == "recognition"
     labels = [gr.update(label=label) for label in gate_labels(model, task)]
-    return [gr.update(visible=hearing), gr.update(visible=not hearing), *labels]
+    return [gr.update(visible=recognition), gr.update(visible=not recognition), *labels]
 
 
-def _read_back(model: Zipper, shown: Shown) -> Generator[View, None, Shown | None]:
-    return pair.read(model, shown.samples, shown.sample_rate, "Reading it back")
-
-
-def _complete(shown: Shown) -> bool:
-    return bool(shown.result.complete)
+def _transcribe_speech(
+    model: Zipper, displayed: DisplayedResult
+) -> Generator[PairOutputs, None, DisplayedResult | None]:
+    return pair.transcribe(model, displayed.samples, displayed.sample_rate, "Reading it back")

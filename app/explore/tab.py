@@ -1,20 +1,19 @@
-"""The Explore panel: what the zips do, by closing them, by comparing directions, and by the towers alone."""
+"""The Explore panel: what the zips do, by closing gates, comparing directions, and running each tower alone."""
 
 import gradio as gr
 
-from app.explore import compare, gates, towers
-from app.settings import Settings
+from app.explore import directions, gates, towers
 from zipper import Zipper
 
 
-def panel(model: Zipper, settings: Settings) -> None:
+def panel(model: Zipper) -> None:
     """Build the panel inside the Blocks that is being made."""
     with gr.Tabs(elem_id="explore-tabs", overflow_behavior="wrap"):
         with gr.Tab("Gates", id="gates"):
             gates.panel(model)
         with gr.Tab("Both ways", id="both"):
-            compare.both_panel(model)
+            directions.both_panel(model)
         with gr.Tab("Round trip", id="round"):
-            compare.round_panel(model)
+            directions.round_panel(model)
         with gr.Tab("Towers", id="towers"):
             towers.panel(model)

@@ -1,179 +1,149 @@
-"""The Synthesize panel: type a text and hear it while the rest is still being made."""
+"""The Synthesize panel: type a text and hear it while the rest is still being synthesized."""
 
 import secrets
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import gradio as gr
-from gradio.context import Context
 
 from app import examples
-from app.components.attention_map import AttentionMap, serving
+from app.components.attention_map import AttentionMap
 from app.components.attention_map.payload import map_payload
+from app.components.attention_map.serving import connect_map
 from app.components.player import Stream, player
-from app.components.status import busy, idle, status_line, stoppable
-from app.errors import guarded, plain
-from app.examples import Results
-from app.settings import Settings
+from app.components.status import busy, idle, status_line
+from app.examples import ExampleResults
+from app.guard import Blocks
+from app.panel import PanelOutputs, check_seed, connect_run, connect_stop, download, no_download, run_buttons, unchanged
 from app.sound import audio_url, to_file, to_wav
-from app.state import MODEL, STATE_SECONDS, Shown
+from app.state import MODEL, STATE_SECONDS, UNQUEUED, DisplayedResult
 from zipper import Zipper, limits
-from zipper.errors import OptionError, ZipperError
 from zipper.export import export
-from zipper.inference import presets
 from zipper.results import Speech
 
 SEED = 0  # to begin with
-NEW_SEEDS = 1_000_000  # a seed that people can remember
-LARGEST_SEED = 2**53 - 1  # browsers keep whole numbers exact up to here
+NEW_SEEDS = 1_000_000  # new seeds are below this, so that people can remember them
 LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.1, 1.5
 READY = "Type a sentence or click an example; it is spoken while the rest is still being made."
+FORMATS = ("wav", "srt", "json")
 PLAYER = "synthesize-player"
-SILENCE = "new Event('silence', {bubbles: true})"
-QUIET = f"() => {{ document.querySelector('#{PLAYER} .player').dispatchEvent({SILENCE}); return []; }}"
+STOP_EVENT = "new Event('stop-player', {bubbles: true})"
+STOP_PLAYER = f"() => {{ document.querySelector('#{PLAYER} .player').dispatchEvent({STOP_EVENT}); return []; }}"
 
 
-class View(NamedTuple):
-    """What a handler changes on the page; what is left out stays as it is."""
+@dataclass(frozen=True)
+class SynthesizeOutputs(PanelOutputs):
+    """What a handler changes on the page."""
 
-    status: Any = gr.skip()
-    sound: Any = gr.skip()
-    heatmap: Any = gr.skip()
-    shown: Any = gr.skip()
-    text: Any = gr.skip()
-    wav: Any = gr.skip()
-    srt: Any = gr.skip()
-    json: Any = gr.skip()
+    sound: Any = unchanged()
+    heatmap: Any = unchanged()
+    result: Any = unchanged()
+    text: Any = unchanged()
+    wav: Any = unchanged()
+    srt: Any = unchanged()
+    json: Any = unchanged()
 
 
-def speak(model: Zipper, text: str | None, voice: str | None, seed: float | None, temperature: float) -> Iterator[View]:
-    """Speak a text; the views bring the sound chunk by chunk, the last one the whole result."""
+def synthesize(
+    model: Zipper, text: str | None, voice: str | None, seed: float | None, temperature: float
+) -> Iterator[SynthesizeOutputs]:
+    """Speak a text; the updates bring the sound chunk by chunk, the last one the whole result."""
     yield cleared("Reading the text …")
-    yield from _told(_speak(model, text or "", voice, seed, temperature))
+    started, stream = time.monotonic(), Stream(model.sample_rate)
+    seconds, first = 0.0, 0.0
+    parts = model.synthesize_stream(text or "", voice, check_seed(seed), temperature=temperature, keep_unended=True)
+    with closing(parts):
+        for part in parts:
+            seconds += len(part.samples) / part.sample_rate
+            first = first or time.monotonic() - started
+            progress = f"Speaking: {seconds:.1f} s so far, the first after {first:.1f} s …"
+            yield SynthesizeOutputs(busy(progress), sound=stream.add(part.samples))
+            if part.speech is not None:
+                yield result_outputs(DisplayedResult.of_speech(part.speech, time.monotonic() - started), stream)
 
 
-def speak_example(
+def synthesize_example(
     model: Zipper,
-    results: Results,
-    offered: tuple[str, ...],
+    results: ExampleResults,
+    texts: tuple[str, ...],
     number: int,
     voice: str | None,
     seed: float | None,
     temperature: float,
-) -> Iterator[View]:
-    """Speak an example text; at once, where this model has spoken it before with these options."""
-    text = offered[results.checked(number)]
-    as_offered = (voice or model.voices[0], seed, temperature) == _options(model)
-    kept = results.get(number) if as_offered else None
-    if kept is None:
-        for view in speak(model, text, voice, seed, temperature):
-            if as_offered and isinstance(view.shown, Shown):
-                results.keep(number, view.shown)
-            yield view._replace(text=text)
+) -> Iterator[SynthesizeOutputs]:
+    """Speak an example text; with the default options at once, if this model has spoken it before."""
+    text = texts[results.checked(number)]
+    by_default = (voice or model.voices[0], seed, temperature) == _defaults(model)
+    stored = results.get(number) if by_default else None
+    if stored is None:
+        for update in synthesize(model, text, voice, seed, temperature):
+            if by_default and isinstance(update.result, DisplayedResult):
+                results.keep(number, update.result)
+            yield replace(update, text=text)
         return
-    view = result_view(model, kept, Stream(kept.sample_rate))
-    yield view._replace(text=text, status=idle(f"{summary(kept)} Computed earlier."))
+    update = result_outputs(stored, Stream(stored.sample_rate))
+    yield replace(update, text=text, status=idle(f"{summary(stored)} Computed earlier."))
 
 
-def example_steps(model: Zipper, text: str) -> Iterator[Shown | None]:
-    """What `speak_example` shows for a text, computed step by step as `Results` wants it."""
-    voice, seed, temperature = _options(model)
+def example_steps(model: Zipper, text: str) -> Iterator[DisplayedResult | None]:
+    """The result that `synthesize_example` shows, computed step by step for `ExampleResults`."""
+    voice, seed, temperature = _defaults(model)
     for part in model.synthesize_stream(text, voice, seed, temperature=temperature, keep_unended=True):
-        yield _shown(part.speech, 0.0) if part.speech is not None else None
+        yield DisplayedResult.of_speech(part.speech, 0.0) if part.speech is not None else None
 
 
-def result_view(model: Zipper, shown: Shown, stream: Stream) -> View:
+def result_outputs(displayed: DisplayedResult, stream: Stream) -> SynthesizeOutputs:
     """A finished result: sound, map and files."""
-    wav = to_wav(shown.samples, shown.sample_rate, "speech.wav")
-    subtitles = export(shown.result, "srt", each_word=True)
-    return View(
-        status=idle(summary(shown)),
+    wav = to_wav(displayed.samples, displayed.sample_rate, "speech.wav")
+    subtitles = export(displayed.result, "srt", each_word=True)
+    return SynthesizeOutputs(
+        status=idle(summary(displayed)),
         sound=stream.end(audio_url(wav)),
-        heatmap=map_payload(shown, model.heads, audio_url(wav)),
-        shown=shown,
-        wav=_download(wav),
-        srt=_download(to_file(subtitles.encode(), "speech.srt")),
-        json=_download(to_file(export(shown.result, "json").encode(), "speech.json")),
+        heatmap=map_payload(displayed, audio_url(wav)),
+        result=displayed,
+        wav=download(wav),
+        srt=download(to_file(subtitles.encode(), "speech.srt")),
+        json=download(to_file(export(displayed.result, "json").encode(), "speech.json")),
     )
 
 
-def summary(shown: Shown) -> str:
+def summary(displayed: DisplayedResult) -> str:
     """One or two sentences on a result: voice and seed, how long it took, and whether its end is missing."""
-    speech, taken = shown.result, shown.seconds_taken
+    speech, taken = displayed.result, displayed.seconds_taken
     assert isinstance(speech, Speech)
-    told = (
+    sentence = (
         f"{speech.seconds:.1f} s of speech by {speech.voice} with seed {speech.seed}, made in {taken:.1f} s: "
         f"real-time factor {taken / speech.seconds:.2f}."
     )
     if not speech.complete:
-        told += " The model found no end to a sentence and was cut off there; try a new seed."
-    return told
-
-
-def whole_seed(seed: float | None) -> int:
-    """A seed as it comes from the page; OptionError for none, a fraction or one that is out of range."""
-    if seed is None or seed != seed or not 0 <= seed <= LARGEST_SEED or seed != int(seed):
-        raise OptionError(f"The seed must be a whole number from 0 to {LARGEST_SEED:,}.")
-    return int(seed)
+        sentence += " The model found no end to a sentence and was cut off there; try a new seed."
+    return sentence
 
 
 def new_seed() -> int:
-    """Another seed, by chance."""
+    """A random seed."""
     return secrets.randbelow(NEW_SEEDS)
 
 
-def cleared(text: str) -> View:
-    """The page at the start of a run: nothing of an earlier result is left."""
-    files: dict[str, Any] = {name: gr.update(value=None, interactive=False) for name in ("wav", "srt", "json")}
-    return View(busy(text), heatmap=None, shown=None, **files)
+def cleared(text: str) -> SynthesizeOutputs:
+    """The page at the start of a run, without the result before."""
+    return SynthesizeOutputs(busy(text), heatmap=None, result=None, **{name: no_download() for name in FORMATS})
 
 
-def _speak(model: Zipper, text: str, voice: str | None, seed: float | None, temperature: float) -> Iterator[View]:
-    started, stream = time.monotonic(), Stream(model.detokenizer.sample_rate)
-    spoken, first = 0.0, 0.0
-    parts = model.synthesize_stream(text, voice, whole_seed(seed), temperature=temperature, keep_unended=True)
-    with closing(parts):
-        for part in parts:
-            spoken += len(part.samples) / part.sample_rate
-            first = first or time.monotonic() - started
-            told = f"Speaking: {spoken:.1f} s so far, the first after {first:.1f} s …"
-            yield View(busy(told), stream.add(part.samples))
-            if part.speech is not None:
-                yield result_view(model, _shown(part.speech, time.monotonic() - started), stream)
-
-
-def _told(views: Iterator[View]) -> Iterator[View]:
-    """The same views; what goes wrong also stands in the status line, where it does not vanish as a toast does."""
-    try:
-        yield from views
-    except (ZipperError, gr.Error) as error:
-        yield View(idle(plain(error)))
-        raise
-
-
-def _options(model: Zipper) -> tuple[str, int, float]:
+def _defaults(model: Zipper) -> tuple[str, int, float]:
     """Voice, seed and temperature that the page shows to begin with."""
-    return model.voices[0], SEED, presets.SPEECH_TEMPERATURE
+    return model.voices[0], SEED, Zipper.SPEECH_TEMPERATURE
 
 
-def _shown(speech: Speech, taken: float) -> Shown:
-    return Shown(speech, speech.samples, speech.sample_rate, taken, "Synthesis")
-
-
-def _download(path: str) -> dict[str, Any]:
-    return gr.update(value=path, interactive=True)
-
-
-def panel(model: Zipper, settings: Settings) -> None:
-    """Build the panel inside the Blocks that is being made."""
-    offered = examples.texts()
-    page = Context.root_block
-    assert page is not None
-    results = Results(lambda number: example_steps(model, offered[number]), len(offered), examples.in_use(page))
-    shown = gr.State(None, time_to_live=STATE_SECONDS)
+def panel(model: Zipper, page: Blocks) -> None:
+    """Build the panel inside the page that is being made."""
+    texts = examples.texts()
+    paused = partial(page.is_busy, MODEL["concurrency_id"])
+    results = ExampleResults(lambda number: example_steps(model, texts[number]), len(texts), paused)
     with gr.Row():
         with gr.Column(min_width=300):
             text = gr.Textbox(
@@ -184,53 +154,50 @@ def panel(model: Zipper, settings: Settings) -> None:
                 elem_id="synthesize-text",
                 info=f"English, at most {limits.MAX_TEXT_CHARACTERS:,} characters; Shift+Enter speaks it.",
             )
-            options = _controls(model)
-            with gr.Row():
-                go = gr.Button("Speak", variant="primary", elem_id="synthesize-go", min_width=120)
-                stop = gr.Button("Stop", variant="stop", elem_id="synthesize-stop", min_width=120)
+            options = _options(model)
+            go, stop = run_buttons("Speak", "synthesize", run_id="go")
             chosen = gr.Dataset(
                 label="Examples: click one to hear it",
                 components=["textbox"],
                 type="index",
-                samples=[[line] for line in offered],
+                samples=[[text] for text in texts],
                 elem_id="synthesize-examples",
             )
         with gr.Column(min_width=300):
-            status = status_line(READY, "synthesize-status")
-            sound = player(PLAYER)
-            with gr.Row():
-                files = [_file_button(name) for name in ("wav", "srt", "json")]
+            outputs = _outputs(text)
     heatmap = AttentionMap(elem_id="synthesize-map", player=f"#{PLAYER}")
-    serving.offer(model, heatmap, shown)
+    connect_map(heatmap, outputs.result)
+    outputs = replace(outputs, heatmap=heatmap)
 
-    common: dict[str, Any] = {
-        "outputs": list(View(status, sound, heatmap, shown, text, *files)),
-        "show_progress": "minimal",
-        "show_progress_on": status,
-        "api_visibility": "private",
-        **MODEL,
-    }
-    said = guarded(partial(speak, model))
-    sampled = guarded(partial(speak_example, model, results, offered))
-    gr.on([go.click, text.submit, chosen.click, stop.click], None, js=QUIET)
+    gr.on([go.click, text.submit, chosen.click, stop.click], None, js=STOP_PLAYER)
+    of_example = partial(synthesize_example, model, results, texts)
     runs = [
-        gr.on([go.click, text.submit], said, [text, *options], **common),
-        chosen.click(sampled, [chosen, *options], **common),
+        connect_run([go.click, text.submit], partial(synthesize, model), [text, *options], outputs),
+        connect_run([chosen.click], of_example, [chosen, *options], outputs),
     ]
-    stoppable(stop, status, runs)
+    connect_stop(stop, outputs.status, runs)
     results.prepare()
 
 
-def _controls(model: Zipper) -> list[gr.components.Component]:
-    """Voice, seed and temperature, in the order of the arguments of `speak`."""
-    voice, seed, temperature = _options(model)
+def _outputs(text: gr.Textbox) -> SynthesizeOutputs:
+    """The components that show a result, without its map."""
+    status = status_line(READY, "synthesize-status")
+    sound = player(PLAYER)
+    with gr.Row():
+        files = {name: _file_button(name) for name in FORMATS}
+    return SynthesizeOutputs(status, sound=sound, result=gr.State(None, time_to_live=STATE_SECONDS), text=text, **files)
+
+
+def _options(model: Zipper) -> list[gr.components.Component]:
+    """Voice, seed and temperature, in the order of the arguments of `synthesize`."""
+    voice, seed, temperature = _defaults(model)
     with gr.Row():
         voices = gr.Dropdown(model.voices, value=voice, label="Voice", elem_id="synthesize-voice", min_width=120)
         with gr.Column(min_width=120):
             seeds = gr.Number(seed, label="Seed: same seed, same sound", precision=0, elem_id="synthesize-seed")
             again = gr.Button("New seed", elem_id="synthesize-new-seed", size="sm")
     with gr.Accordion("Advanced", open=False):
-        heat = gr.Slider(
+        temperatures = gr.Slider(
             LOWEST_TEMPERATURE,
             HIGHEST_TEMPERATURE,
             temperature,
@@ -239,8 +206,8 @@ def _controls(model: Zipper) -> list[gr.components.Component]:
             info="Lower is steadier, higher is livelier and errs more",
             elem_id="synthesize-temperature",
         )
-    again.click(new_seed, None, seeds, queue=False, show_progress="hidden", api_visibility="private")
-    return [voices, seeds, heat]
+    again.click(new_seed, None, seeds, **UNQUEUED)
+    return [voices, seeds, temperatures]
 
 
 def _file_button(name: str) -> gr.DownloadButton:

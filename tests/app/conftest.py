@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
@@ -21,8 +22,8 @@ PATIENCE = 120_000  # ms that anything on the page may take on a busy machine
 
 @pytest.fixture(scope="session")
 def shipped() -> Zipper:
-    """The weights that come along, loaded as the app does."""
-    return models.load()
+    """The shipped weights, loaded as the app does."""
+    return models.load_model()
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +38,12 @@ def tiny_url(zipper: Zipper) -> Iterator[str]:
     yield from _running(zipper)
 
 
+@pytest.fixture
+def http(tiny_url: str) -> httpx.Client:
+    """A client of the app on the tiny model."""
+    return httpx.Client(base_url=tiny_url, timeout=120)
+
+
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """Debian's Chromium, or what $CHROMIUM names; missing, it fails in CI and skips elsewhere."""
@@ -44,13 +51,13 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     if not program:
         message = "Browser tests need Chromium: apt-get install chromium, or set CHROMIUM."
         pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-    heard = tmp_path_factory.mktemp("microphone") / "heard.wav"
-    write_wav(heard, load_audio(SPOKEN, MICROPHONE_RATE), MICROPHONE_RATE)
+    sound = tmp_path_factory.mktemp("microphone") / "sound.wav"
+    write_wav(sound, load_audio(SPOKEN, MICROPHONE_RATE), MICROPHONE_RATE)
     flags = [
         "--no-sandbox",
         "--use-fake-ui-for-media-stream",
         "--use-fake-device-for-media-stream",
-        f"--use-file-for-fake-audio-capture={heard}",
+        f"--use-file-for-fake-audio-capture={sound}",
         "--autoplay-policy=no-user-gesture-required",
     ]
     expect.set_options(timeout=PATIENCE)

@@ -11,15 +11,14 @@ from playwright.sync_api import Page, expect
 from support import MakeSpeech
 
 from app import examples
-from app.explore import compare, gates, pair, sources, towers
-from app.explore.pair import View
-from app.state import Shown
-from app.wer import ADDED, MISSING, WRONG, judge
-from zipper import Zipper, limits
+from app.explore import directions, gates, inputs, pair, towers
+from app.explore.pair import PairOutputs
+from app.state import DisplayedResult
+from app.wer import ADDED, MISSING, WRONG, word_errors
+from zipper import GateScale, Zipper, limits
 from zipper.audio.io import write_wav
 from zipper.audio.speech_windows import Span, Window
 from zipper.errors import AudioError, LimitError, NoSpeechError, OptionError, TextError
-from zipper.model.cross_attention import GateScale
 from zipper.rates import SPEECH_RATE
 
 TEXT = "Hello there, how are you?"
@@ -31,11 +30,11 @@ def clip(make_speech: MakeSpeech, tmp_path: Path) -> str:
     return str(write_wav(tmp_path / "clip.wav", make_speech(2.0), SPEECH_RATE))
 
 
-def ends(views: Iterator[View]) -> dict[str, Any]:
+def final_page(updates: Iterator[PairOutputs]) -> dict[str, Any]:
     """What every part of the page shows when a run is over."""
     page: dict[str, Any] = {}
-    for view in views:
-        page |= {name: value for name, value in view._asdict().items() if not _skipped(value)}
+    for update in updates:
+        page |= {name: value for name, value in vars(update).items() if not _skipped(value)}
     return page
 
 
@@ -44,9 +43,9 @@ def _skipped(value: Any) -> bool:
 
 
 def test_words_are_marked_against_what_was_said() -> None:
-    verdict = judge("The quick brown fox, jumps!", "The brown box, jumps high.")
-    assert verdict is not None and verdict.words == 5 and verdict.wer == pytest.approx(60.0)
-    assert verdict.marked == [
+    report = word_errors("The quick brown fox, jumps!", "The brown box, jumps high.")
+    assert report is not None and report.words == 5 and report.wer == pytest.approx(60.0)
+    assert report.marked == [
         ("The", None),
         ("quick", MISSING),
         ("brown", None),
@@ -56,20 +55,20 @@ def test_words_are_marked_against_what_was_said() -> None:
     ]
 
 
-def test_a_verdict_puts_case_and_spelling_aside() -> None:
-    verdict = judge("I paid $45 for the color.", "i paid forty-five dollars for the color")
-    assert verdict is not None and verdict.wer == 0
-    assert all(kind is None for _, kind in verdict.marked)
+def test_a_report_puts_case_and_spelling_aside() -> None:
+    report = word_errors("I paid $45 for the color.", "i paid forty-five dollars for the color")
+    assert report is not None and report.wer == 0
+    assert all(kind is None for _, kind in report.marked)
 
 
 @pytest.mark.parametrize("said", ["", "  ", "..."])
-def test_no_verdict_without_a_reference(said: str) -> None:
-    assert judge(said, "something") is None
+def test_no_report_without_a_reference(said: str) -> None:
+    assert word_errors(said, "something") is None
 
 
 def test_an_endless_reference_is_refused() -> None:
     with pytest.raises(LimitError):
-        judge("a " * limits.MAX_TEXT_CHARACTERS, "a")
+        word_errors("a " * limits.MAX_TEXT_CHARACTERS, "a")
 
 
 def test_sliders_are_the_gates_of_one_direction(zipper: Zipper) -> None:
@@ -82,7 +81,7 @@ def test_sliders_are_the_gates_of_one_direction(zipper: Zipper) -> None:
 
 
 def test_closed_gates_show_on_the_map(zipper: Zipper, clip: str) -> None:
-    page = ends(gates.unzip_recording(zipper, clip, "hello there", [1.0, 0.0, 0.0, 0.0]))
+    page = final_page(gates.compare_recording(zipper, clip, "hello there", [1.0, 0.0, 0.0, 0.0]))
     before, after = page["left"].result.attention.gates, page["right"].result.attention.gates
     np.testing.assert_allclose(after, before * [[1, 0], [0, 0]])
     assert page["left_map"]["gates"][1][1] > 0 and page["right_map"]["gates"][1][1] == 0
@@ -91,20 +90,20 @@ def test_closed_gates_show_on_the_map(zipper: Zipper, clip: str) -> None:
 
 
 def test_gates_as_trained_change_nothing(zipper: Zipper, clip: str) -> None:
-    page = ends(gates.unzip_recording(zipper, clip, "", AS_TRAINED))
+    page = final_page(gates.compare_recording(zipper, clip, "", AS_TRAINED))
     assert page["left"].result.text == page["right"].result.text
     assert all(mark is None for _, mark in page["right_words"]["words"])
     assert page["status"]["text"].startswith("With the gates as set, 0 % of the words differ")
 
 
 def test_the_judge_of_speech_is_named(zipper: Zipper) -> None:
-    page = ends(gates.unzip_sentence(zipper, TEXT, "bass", 3, ALL_CLOSED))
+    page = final_page(gates.compare_text(zipper, TEXT, "bass", 3, ALL_CLOSED))
     assert page["left"].result.attention.gates.all() and not page["right"].result.attention.gates.any()
     assert "own recognition" in page["status"]["text"]
 
 
 def test_both_directions_speak_what_was_said(zipper: Zipper, clip: str) -> None:
-    page = ends(compare.both_directions(zipper, clip, TEXT, "alto", 1))
+    page = final_page(directions.both_directions(zipper, clip, TEXT, "alto", 1))
     assert page["left_map"]["direction"] == "text_from_speech"
     assert page["right_map"]["direction"] == "speech_from_text"
     assert page["right"].result.text == TEXT and page["right"].result.voice == "alto"
@@ -114,14 +113,14 @@ def test_both_directions_speak_what_was_said(zipper: Zipper, clip: str) -> None:
 def test_round_trip_reads_its_own_speech(zipper: Zipper, monkeypatch: pytest.MonkeyPatch) -> None:
     everything = lambda samples: [Window(0, len(samples), (Span(0, len(samples)),))]  # noqa: E731
     monkeypatch.setattr("zipper.api.windows", everything)  # the tiny model hums
-    page = ends(compare.round_trip(zipper, TEXT, "bass", 2))
+    page = final_page(directions.round_trip(zipper, TEXT, "bass", 2))
     np.testing.assert_array_equal(page["left"].samples, page["right"].samples)
     assert re.search(r"round trip: \d+ % of 5 words", page["status"]["text"])
 
 
 def test_a_round_trip_may_come_back_without_words(zipper: Zipper, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zipper.api.windows", lambda samples: [])
-    page = ends(compare.round_trip(zipper, TEXT, "bass", 2))
+    page = final_page(directions.round_trip(zipper, TEXT, "bass", 2))
     assert page["right_map"] is None and page["right_words"]["words"] == [["no words", ADDED]]
     assert "100 %" in page["status"]["text"]
 
@@ -138,7 +137,7 @@ def test_a_stopped_run_stops_the_model(zipper: Zipper, clip: str, monkeypatch: p
 
     monkeypatch.setattr(zipper, "transcribe_stream", watched)
     monkeypatch.setattr(pair, "REFRESH_SECONDS", 0.0)
-    run = gates.unzip_recording(zipper, clip, "", ALL_CLOSED)
+    run = gates.compare_recording(zipper, clip, "", ALL_CLOSED)
     next(run), next(run)
     assert not closed
     run.close()
@@ -148,12 +147,12 @@ def test_a_stopped_run_stops_the_model(zipper: Zipper, clip: str, monkeypatch: p
 @pytest.mark.parametrize(
     ("start", "error", "message"),
     [
-        (lambda z, clip: gates.unzip_recording(z, None, "", ALL_CLOSED), AudioError, "no recording yet"),
-        (lambda z, clip: gates.unzip_recording(z, "gone.wav", "", ALL_CLOSED), AudioError, "no longer here"),
-        (lambda z, clip: gates.unzip_sentence(z, " ", None, 0, ALL_CLOSED), TextError, "no text"),
-        (lambda z, clip: gates.unzip_sentence(z, "a" * 2000, None, 0, ALL_CLOSED), LimitError, "characters"),
-        (lambda z, clip: compare.both_directions(z, clip, "x" * 1000, None, 0), LimitError, "characters"),
-        (lambda z, clip: compare.round_trip(z, TEXT, "nobody", 0), OptionError, "nobody"),
+        (lambda z, clip: gates.compare_recording(z, None, "", ALL_CLOSED), AudioError, "no recording yet"),
+        (lambda z, clip: gates.compare_recording(z, "gone.wav", "", ALL_CLOSED), AudioError, "no longer here"),
+        (lambda z, clip: gates.compare_text(z, " ", None, 0, ALL_CLOSED), TextError, "no text"),
+        (lambda z, clip: gates.compare_text(z, "a" * 2000, None, 0, ALL_CLOSED), LimitError, "characters"),
+        (lambda z, clip: directions.both_directions(z, clip, "x" * 1000, None, 0), LimitError, "characters"),
+        (lambda z, clip: directions.round_trip(z, TEXT, "nobody", 0), OptionError, "nobody"),
         (lambda z, clip: towers.continue_text(z, "", 10, 0, 0.5), TextError, "no text"),
         (lambda z, clip: towers.continue_recording(z, None, 1, 0, 0.5, None), AudioError, "no recording yet"),
     ],
@@ -168,49 +167,50 @@ def test_bad_input_gets_its_sentence(
 def test_long_recordings_are_refused(zipper: Zipper, make_speech: MakeSpeech, tmp_path: Path) -> None:
     long = write_wav(tmp_path / "long.wav", make_speech(limits.MAX_COMPARED_SECONDS + 1), SPEECH_RATE)
     with pytest.raises(LimitError, match="30 s"):
-        list(compare.both_directions(zipper, str(long), "", None, 0))
+        list(directions.both_directions(zipper, str(long), "", None, 0))
 
 
 def test_silence_has_nothing_to_compare(zipper: Zipper, tmp_path: Path) -> None:
     silence = write_wav(tmp_path / "silence.wav", np.zeros(SPEECH_RATE), SPEECH_RATE)
     with pytest.raises(NoSpeechError):
-        list(gates.unzip_recording(zipper, str(silence), "", ALL_CLOSED))
+        list(gates.compare_recording(zipper, str(silence), "", ALL_CLOSED))
 
 
 def test_towers_continue(zipper: Zipper, clip: str) -> None:
-    *running, (status, shown) = towers.continue_text(zipper, "It was a ", 10, 1, 0.8)
-    given, (added, mark) = shown["words"]
+    *running, last = towers.continue_text(zipper, "It was a ", 10, 1, 0.8)
+    given, (added, mark) = last.words["words"]
     assert given == ["It was a", None] and added and mark == "continued"
-    assert not status["busy"] and all(line["busy"] and 0 < line["share"] <= 1 for line, _ in running)
-    *running, (status, path, heard) = towers.continue_recording(zipper, clip, 2.0, 1, 0.8, "bass")
-    assert heard and (path is None or Path(path).stat().st_size > 44)
-    assert not status["busy"] and running and all(line["busy"] for line, _, _ in running)
+    assert not last.status["busy"] and all(u.status["busy"] and 0 < u.status["share"] <= 1 for u in running)
+    *running, last = towers.continue_recording(zipper, clip, 2.0, 1, 0.8, "bass")
+    assert last.transcript and (last.sound is None or Path(last.sound).stat().st_size > 44)
+    assert not last.status["busy"] and running and all(update.status["busy"] for update in running)
 
 
 def test_examples_bring_their_text() -> None:
     offered = {example.name: example for example in examples.recordings()}
-    path, said = sources.open_example(offered, "clear")
-    assert Path(path).suffix == ".wav" and said.startswith("Philip stood undecided")
+    assert Path(inputs.open_example(offered, "clear")).suffix == ".wav"
     with pytest.raises(OptionError):
-        sources.open_example(offered, "../secret")
+        inputs.open_example(offered, "../secret")
 
 
 def test_closed_gates_take_the_ear_and_the_words_of_the_shipped_model(shipped: Zipper) -> None:
-    closed = [0.0] * (2 * shipped.model.config.zip_points)
-    heard = []
+    closed = [0.0] * (2 * len(shipped.gates("text_from_speech")))
+    transcripts = []
     for example in examples.recordings()[:2]:
-        page = ends(gates.unzip_recording(shipped, str(example.path), example.text, closed))
+        page = final_page(gates.compare_recording(shipped, str(example.path), example.text, closed))
         rates = [int(rate) for rate in re.findall(r"(\d+) %", page["status"]["text"])]
         assert rates[0] < rates[1] and rates[1] > 80
-        heard.append(page["right"].result.text)
-    assert heard[0] == heard[1]  # it makes up the same, whatever is said
-    pages = [ends(gates.unzip_sentence(shipped, text, None, 0, closed)) for text in ("The rain stopped.", "Oh dear!")]
+        transcripts.append(page["right"].result.text)
+    assert transcripts[0] == transcripts[1]  # it makes up the same, whatever is said
+    pages = [
+        final_page(gates.compare_text(shipped, text, None, 0, closed)) for text in ("The rain stopped.", "Oh dear!")
+    ]
     assert _codes(pages[0]["right"], 20) == _codes(pages[1]["right"], 20)
     assert _codes(pages[0]["left"], 20) != _codes(pages[1]["left"], 20)
 
 
-def _codes(shown: Shown, count: int) -> list[str]:
-    return [token.text for token in shown.result.passages[0].attention.speech_tokens[:count]]
+def _codes(displayed: DisplayedResult, count: int) -> list[str]:
+    return [token.text for token in displayed.result.passages[0].attention.speech_tokens[:count]]
 
 
 def test_unzip_in_a_browser(page: Page, url: str, pictures: Path) -> None:

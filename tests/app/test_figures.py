@@ -1,4 +1,4 @@
-"""Exported maps: the numbers are those that are shown, and texts of people do no harm."""
+"""Exported maps: the numbers are those that are displayed, and texts of people do no harm."""
 
 import csv
 import json
@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from known_maps import HEADS, make_passage, make_shown
+from known_maps import make_passage, make_result
 from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
 from app.components.attention_map import figures
 from app.components.attention_map.figures import export_map
-from app.components.attention_map.payload import select, shown_matrix
-from app.state import Shown
+from app.components.attention_map.payload import parse_selection, selected_matrix
+from app.state import DisplayedResult
 from zipper.errors import OptionError
 from zipper.results import Speech
 
@@ -39,14 +39,14 @@ def kinds(paths: list[str]) -> list[str]:
 )
 def test_files_hold_the_matrix_that_is_shown(tmp_path: Path, selection: dict[str, Any], stem: str) -> None:
     passages = (make_passage(5, 40), make_passage(7, 30, start=2.0))
-    shown = make_shown(*passages)
-    paths = export_map(shown, selection, HEADS, tmp_path)
+    displayed = make_result(*passages)
+    paths = export_map(displayed, selection, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(Path(path).name for path in paths)
     assert sorted(Path(path).name for path in paths) == sorted(
         [*(f"{stem}.{kind}" for kind in ("csv", "npz", "png", "svg")), "recognition-words.json"]
     )
     passage = passages[selection.get("passage", 0)]
-    matrix, name = shown_matrix(passage.attention, HEADS, select(selection, passages))
+    matrix, name = selected_matrix(passage.attention, parse_selection(selection, passages))
 
     with np.load(tmp_path / f"{stem}.npz", allow_pickle=False) as arrays:
         np.testing.assert_array_equal(arrays["weights"], matrix)
@@ -59,11 +59,11 @@ def test_files_hold_the_matrix_that_is_shown(tmp_path: Path, selection: dict[str
     assert rows[0][:4] == ["token", "start", "end", f"{passage.start:.2f}"]
     np.testing.assert_allclose([[float(x) for x in row[3:]] for row in rows[1:]], matrix, rtol=1e-4, atol=1e-7)
     words = json.loads((tmp_path / "recognition-words.json").read_text(encoding="utf-8"))["words"]
-    assert [word["text"] for word in words] == [word.text for word in shown.result.words]
+    assert [word["text"] for word in words] == [word.text for word in displayed.result.words]
 
 
 def test_pictures_show_something(tmp_path: Path) -> None:
-    paths = export_map(make_shown(make_passage(12, 60)), {}, HEADS, tmp_path)
+    paths = export_map(make_result(make_passage(12, 60)), {}, tmp_path)
     picture = imread(next(path for path in paths if path.endswith(".png")))
     assert picture.shape[0] > 600 and picture.shape[1] > 1000  # pixels: legible in print
     strongest = np.abs(picture[..., :3] - to_rgb(figures.STOPS.split()[-1])).max(-1).min()
@@ -73,9 +73,9 @@ def test_pictures_show_something(tmp_path: Path) -> None:
 
 
 def test_the_picture_says_what_it_shows() -> None:
-    shown = make_shown(make_passage(5, 40))
-    found = figures.shown_map(shown, {"view": "head", "point": 1, "head": 0}, HEADS)
-    texts = [text.get_text() for text in figures.draw(shown, found, HEADS).findobj(figures.Text)]
+    displayed = make_result(make_passage(5, 40))
+    selected = figures.selected_map(displayed, {"view": "head", "point": 1, "head": 0})
+    texts = [text.get_text() for text in figures.draw(displayed, selected).findobj(figures.Text)]
     title = next(text for text in texts if text.startswith("Recognition"))
     assert "Zip point 2, head 1, softmax weights" in title and "attention 0.43, feed-forward 0.90" in title
     for label in ("seconds", "text tokens", "wave", "mel", "attention weight (softmax)", "alignment path", "w3"):
@@ -84,12 +84,12 @@ def test_the_picture_says_what_it_shows() -> None:
 
 @pytest.mark.filterwarnings("ignore:Glyph")  # the font has no Chinese letters and draws boxes for them
 def test_texts_of_people_are_drawn_as_they_are(tmp_path: Path) -> None:
-    shown = make_shown(make_passage(len(HOSTILE), 50, words=HOSTILE))
-    found = figures.shown_map(shown, {}, HEADS)
-    labels = list(figures.draw(shown, found, HEADS).findobj(figures.Text))
+    displayed = make_result(make_passage(len(HOSTILE), 50, words=HOSTILE))
+    selected = figures.selected_map(displayed, {})
+    labels = list(figures.draw(displayed, selected).findobj(figures.Text))
     assert set(HOSTILE) <= {text.get_text() for text in labels}
     assert not any(text.get_parse_math() for text in labels)
-    paths = export_map(shown, {}, HEADS, tmp_path)
+    paths = export_map(displayed, {}, tmp_path)
     svg = next(path for path in paths if path.endswith(".svg"))
     assert "<img" not in Path(svg).read_text(encoding="utf-8")
     tags = {element.tag.rpartition("}")[2] for element in ElementTree.parse(svg).iter()}
@@ -107,17 +107,17 @@ def test_texts_of_people_are_drawn_as_they_are(tmp_path: Path) -> None:
     ],
 )
 def test_nothing_in_a_selection_is_trusted(tmp_path: Path, selection: dict[str, Any]) -> None:
-    paths = export_map(make_shown(make_passage(3, 20)), selection, HEADS, tmp_path)
+    paths = export_map(make_result(make_passage(3, 20)), selection, tmp_path)
     assert kinds(paths) == [".csv", ".json", ".npz", ".png", ".svg"]
     assert all(Path(path).parent == tmp_path for path in paths)
 
 
 def test_threads_draw_what_one_draws(tmp_path: Path) -> None:
-    shown = [make_shown(make_passage(rows, 40)) for rows in (4, 9, 14)]
+    displayed = [make_result(make_passage(rows, 40)) for rows in (4, 9, 14)]
 
     def png(number: int, folder: str) -> bytes:
         (tmp_path / folder).mkdir()
-        return Path(export_map(shown[number % 3], {}, HEADS, tmp_path / folder)[0]).read_bytes()
+        return Path(export_map(displayed[number % 3], {}, tmp_path / folder)[0]).read_bytes()
 
     alone = [png(number, f"alone{number}") for number in range(3)]
     with ThreadPoolExecutor(4) as pool:
@@ -129,7 +129,7 @@ def test_synthesis_is_named_as_such(tmp_path: Path) -> None:
     passage = make_passage(4, 30, direction="speech_from_text")
     samples = np.zeros(26_460, np.float32)
     speech = Speech((passage,), samples, 22_050, "ada", 0)
-    paths = export_map(Shown(speech, samples, 22_050, 1.0, "Synthesis"), {}, HEADS, tmp_path)
+    paths = export_map(DisplayedResult(speech, samples, 22_050, 1.0, "Synthesis"), {}, tmp_path)
     assert all(Path(path).name.startswith("synthesis-") for path in paths)
 
 
@@ -137,5 +137,5 @@ def test_a_result_without_a_map_has_no_picture(tmp_path: Path) -> None:
     samples = np.zeros(100, np.float32)
     continuation = Speech((), samples, 22_050, "ada", 0)
     with pytest.raises(OptionError, match="only one modality"):
-        export_map(Shown(continuation, samples, 22_050, 1.0, "Synthesis"), {}, HEADS, tmp_path)
+        export_map(DisplayedResult(continuation, samples, 22_050, 1.0, "Synthesis"), {}, tmp_path)
     assert not list(tmp_path.iterdir())

@@ -10,12 +10,13 @@ from typing import Any
 import gradio as gr
 import numpy as np
 import pytest
-from known_maps import HEADS, RATE, make_passage, make_shown
+from known_maps import RATE, make_passage, make_result
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from app.components.attention_map import AttentionMap
-from app.components.attention_map.payload import map_payload, select, shown_matrix, turn_payload
-from app.state import Shown
+from app.components.attention_map.payload import map_payload, parse_selection, passage_payload, selected_matrix
+from app.components.events import event_data
+from app.state import DisplayedResult
 from zipper.audio.io import wav_bytes
 from zipper.results import Passage
 
@@ -26,25 +27,25 @@ LARGE = make_passage(120, 750, 4, 4)
 HEAD_SWITCH_MS = 50
 
 
-def toned(*passages: Passage) -> Shown:
-    shown = make_shown(*passages)
-    tone = (0.1 * np.sin(np.arange(len(shown.samples)) / 9)).astype(np.float32)
-    return Shown(shown.result, tone, RATE, 0.1, "Recognition")
+def toned(*passages: Passage) -> DisplayedResult:
+    noisy = make_result(*passages)
+    tone = (0.1 * np.sin(np.arange(len(noisy.samples)) / 9)).astype(np.float32)
+    return DisplayedResult(noisy.result, tone, RATE, 0.1, "Recognition")
 
 
-def payload(shown: Shown) -> dict[str, Any]:
-    sound = "data:audio/wav;base64," + base64.b64encode(wav_bytes(shown.samples, RATE)).decode()
-    found = map_payload(shown, HEADS, sound)
+def payload(displayed: DisplayedResult) -> dict[str, Any]:
+    sound = "data:audio/wav;base64," + base64.b64encode(wav_bytes(displayed.samples, RATE)).decode()
+    found = map_payload(displayed, sound)
     assert found is not None
     return found
 
 
-def chosen(event: gr.EventData) -> str:
-    return json.dumps(event._data)
+def selection_json(event: gr.EventData) -> str:
+    return json.dumps(event_data(event, "passage", "direction", "view", "point", "head", "normalize"))
 
 
-def turned(shown: Shown, event: gr.EventData) -> dict[str, Any] | None:
-    return turn_payload(shown, HEADS, event._data["passage"])
+def load_passage(displayed: DisplayedResult, event: gr.EventData) -> dict[str, Any] | None:
+    return passage_payload(displayed, event_data(event, "passage")["passage"])
 
 
 @pytest.fixture(scope="module")
@@ -57,13 +58,13 @@ def maps() -> Iterator[str]:
         for name, passages in values.items():
             result = toned(*passages)
             gr.Button(name, elem_id=name).click(
-                lambda shown=result: [payload(shown), payload(shown), shown], None, [left, right, current]
+                lambda result=result: [payload(result), payload(result), result], None, [left, right, current]
             )
         for each in (left, right):
-            each.turn(turned, current, each, trigger_mode="multiple")
+            each.load_passage(load_passage, current, each, trigger_mode="multiple")
         gr.Button("nothing", elem_id="nothing").click(lambda: [None, None], None, [left, right])
         got = gr.Textbox(elem_id="got")
-        left.export(chosen, None, got)
+        left.export(selection_json, None, got)
     blocks.launch(prevent_thread_lock=True, quiet=True)
     yield str(blocks.local_url)
     blocks.close()
@@ -88,7 +89,7 @@ def part(within: Locator, name: str) -> Locator:
 
 
 def expected(**selection: Any) -> np.ndarray:
-    return shown_matrix(SPOKEN.attention, HEADS, select(selection, [SPOKEN]))[0]
+    return selected_matrix(SPOKEN.attention, parse_selection(selection, [SPOKEN]))[0]
 
 
 def over(within: Locator, row: int, column: int) -> dict[str, float]:
@@ -219,15 +220,15 @@ def test_a_word_plays_and_only_one_map_speaks(page: Page, left: Locator) -> None
 
 
 def test_keys_move_the_cell_and_play(page: Page, left: Locator) -> None:
-    stage, said = part(left, "stage"), part(left, "readout")
+    stage, readout = part(left, "stage"), part(left, "readout")
     stage.focus()
     stage.press("ArrowRight")
-    expect(said).to_contain_text("“The” × 0.06 s: ")
+    expect(readout).to_contain_text("“The” × 0.06 s: ")
     stage.press("ArrowDown")
     stage.press("Shift+ArrowRight")
-    expect(said).to_contain_text("“quick” × 0.46 s: ")
+    expect(readout).to_contain_text("“quick” × 0.46 s: ")
     stage.press("End")
-    expect(said).to_contain_text("× 1.98 s")
+    expect(readout).to_contain_text("× 1.98 s")
     stage.press("Home")
     stage.press("Enter")
     page.wait_for_function("a => a.currentTime > 0", arg=part(left, "audio").element_handle())
@@ -263,7 +264,7 @@ def test_passages_are_turned_by_hand_and_by_the_sound(page: Page, maps: str) -> 
     box = part(left, "stage").bounding_box()
     assert box is not None
     part(left, "stage").hover(position={"x": (17 + 0.5) / 40 * box["width"], "y": (2 + 0.5) * 20})
-    value = shown_matrix(FOLLOWING.attention, HEADS, select({}, [FOLLOWING]))[0][2, 17]
+    value = selected_matrix(FOLLOWING.attention, parse_selection({}, [FOLLOWING]))[0][2, 17]
     expect(part(left, "tip")).to_contain_text(f"“w2” × 2.70 s: {value:.3f}")
     part(left, "previous").click()
     expect(part(left, "passage")).to_have_text("passage 1 of 2")

@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 from support import MakeSpeech
 
 from app import server
-from app.components.live_microphone import Agreement, Take, hear
+from app.components.live_microphone import Agreement, LiveRecording, transcribe_chunk
 from app.examples import recordings
 from app.settings import Settings
 from zipper import Zipper, limits
@@ -40,7 +40,7 @@ def test_a_word_is_final_when_two_readings_agree() -> None:
     assert texts(agreement.final) == "The" and texts(agreement.tentative) == "rain stops"
     agreement.add(words("the rain, stopped and"))
     assert texts(agreement.final) == "The rain," and texts(agreement.tentative) == "stopped and"
-    agreement.settle()
+    agreement.finalize()
     assert texts(agreement.final) == "The rain, stopped and" and not agreement.tentative
 
 
@@ -61,86 +61,97 @@ def test_final_words_never_change(readings: list[list[str]]) -> None:
 
 
 class Clockwork:
-    """Stands in for the model: a word for each half second of the window, named by its place in the recording."""
+    """Stands in for the model: a word for each half second of the window, named by its position in the recording."""
 
     def __init__(self) -> None:
-        self.take: Take | None = None
+        self.recording: LiveRecording | None = None
         self.longest = 0.0
 
     def transcribe(self, source: tuple[np.ndarray, int], *, beams: int) -> Transcript:
         samples, rate = source
-        assert self.take is not None
-        seconds, start = len(samples) / rate, self.take.window_start
+        assert self.recording is not None
+        seconds, start = len(samples) / rate, self.recording.window_start
         self.longest = max(self.longest, seconds)
         found = [
             Word(f"w{n}", n / 2 - start, (n + 1) / 2 - start)
             for n in range(round(start * 2), int((start + seconds) * 2))
         ]
-        return _Heard(found)  # type: ignore[return-value]
+        return _Transcript(found)  # type: ignore[return-value]
 
 
-class _Heard:
+class _Transcript:
     def __init__(self, found: list[Word]) -> None:
         self.words = tuple(found)
 
 
-def spoken(seconds: float, rate: int = SPEECH_RATE) -> np.ndarray:
+def tone(seconds: float, rate: int = SPEECH_RATE) -> np.ndarray:
     return (np.sin(np.arange(round(seconds * rate)) / 9) * 9000).astype(np.int16)
 
 
 @pytest.mark.parametrize("step", [0.5, 1.0, 1.3, 40.0])
 def test_windows_stay_bounded_and_no_word_is_lost(step: float) -> None:
     model = Clockwork()
-    take = model.take = Take("one", SPEECH_RATE)
-    sound = spoken(60.0)
+    recording = model.recording = LiveRecording("one", SPEECH_RATE)
+    sound = tone(60.0)
     size = round(step * SPEECH_RATE)
     for start in range(0, len(sound), size):
-        take.add(start, sound[start : start + size], start + size >= len(sound))
-        take.read(model)  # type: ignore[arg-type]
-        assert len(take.window) <= limits.MAX_LIVE_WINDOW_SECONDS * SPEECH_RATE
-    take.finish()
-    assert [word.text for word in take.words.final] == [f"w{n}" for n in range(120)]
+        recording.add(start, sound[start : start + size], start + size >= len(sound))
+        recording.transcribe(model)  # type: ignore[arg-type]
+        assert len(recording.window) <= limits.MAX_LIVE_WINDOW_SECONDS * SPEECH_RATE
+    recording.finish()
+    assert [word.text for word in recording.words.final] == [f"w{n}" for n in range(120)]
     assert model.longest <= limits.MAX_LIVE_WINDOW_SECONDS
-    assert len(take.samples) == len(sound)
+    assert len(recording.samples) == len(sound)
 
 
 def test_a_recording_at_another_rate_is_heard_whole() -> None:
-    take = Take("one", 48_000)
-    sound = spoken(2.0, 48_000)
+    recording = LiveRecording("one", 48_000)
+    sound = tone(2.0, 48_000)
     for start in range(0, len(sound), 5_000):
-        take.add(start, sound[start : start + 5_000], start + 5_000 >= len(sound))
-    assert abs(len(take.samples) - 2 * SPEECH_RATE) <= 16 and take.seconds == 2.0
+        recording.add(start, sound[start : start + 5_000], start + 5_000 >= len(sound))
+    assert abs(len(recording.samples) - 2 * SPEECH_RATE) <= 16 and recording.seconds == 2.0
 
 
 def message(samples: np.ndarray, **more: Any) -> dict[str, Any]:
     packed = base64.b64encode(samples.astype("<i2").tobytes()).decode()
-    return {"take": "one", "rate": SPEECH_RATE, "start": 0, "sound": packed, "last": False} | more
+    return {"recording": "one", "rate": SPEECH_RATE, "start": 0, "sound": packed, "last": False} | more
 
 
 def test_messages_that_come_twice_change_nothing(zipper: Zipper, make_speech: MakeSpeech) -> None:
     sound = (make_speech(3.0) * 32767).astype(np.int16)
     half = len(sound) // 2
-    first, take = hear(zipper, None, message(sound[:half]))
+    first, recording = transcribe_chunk(zipper, None, message(sound[:half]))
     assert first["received"] == half and not first["finished"]
-    again, take = hear(zipper, take, message(sound))  # it had not been answered, and holds more by now
-    last, take = hear(zipper, take, message(sound[half:], start=half, last=True))
+    again, recording = transcribe_chunk(
+        zipper, recording, message(sound)
+    )  # it had not been answered, and holds more by now
+    last, recording = transcribe_chunk(zipper, recording, message(sound[half:], start=half, last=True))
     assert again["received"] == last["received"] == len(sound)
-    assert take is not None and len(take.samples) == len(sound) and last["finished"] and last["tentative"] == ""
-    twice, take = hear(zipper, take, message(sound[half:], start=half, last=True))
+    assert (
+        recording is not None and len(recording.samples) == len(sound) and last["finished"] and last["tentative"] == ""
+    )
+    twice, recording = transcribe_chunk(zipper, recording, message(sound[half:], start=half, last=True))
     assert twice == last
 
 
 def test_another_recording_starts_afresh(zipper: Zipper, make_speech: MakeSpeech) -> None:
     sound = (make_speech(2.0) * 32767).astype(np.int16)
-    _, take = hear(zipper, None, message(sound, last=True))
-    answer, other = hear(zipper, take, message(sound[:SPEECH_RATE], take="two"))
-    assert answer["take"] == "two" and answer["received"] == SPEECH_RATE and other is not take
+    _, recording = transcribe_chunk(zipper, None, message(sound, last=True))
+    answer, other = transcribe_chunk(zipper, recording, message(sound[:SPEECH_RATE], recording="two"))
+    assert answer["recording"] == "two" and answer["received"] == SPEECH_RATE and other is not recording
 
 
 def test_a_live_recording_has_an_end(zipper: Zipper, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_LIVE_SECONDS", 2.0)
-    answer, take = hear(zipper, None, message(np.zeros(5 * SPEECH_RATE, np.int16), rate=2 * SPEECH_RATE))
-    assert answer["finished"] and answer["full"] and take is not None and len(take.samples) <= 2 * SPEECH_RATE + 16
+    answer, recording = transcribe_chunk(
+        zipper, None, message(np.zeros(5 * SPEECH_RATE, np.int16), rate=2 * SPEECH_RATE)
+    )
+    assert (
+        answer["finished"]
+        and answer["full"]
+        and recording is not None
+        and len(recording.samples) <= 2 * SPEECH_RATE + 16
+    )
 
 
 class Failing:
@@ -162,29 +173,29 @@ def test_an_error_while_reading_loses_no_sound(zipper: Zipper, make_speech: Make
     sound = (make_speech(3.0) * 32767).astype(np.int16)
     half = len(sound) // 2
     model: Any = Failing(zipper, error)
-    first, take = hear(model, None, message(sound[:half]))
+    first, recording = transcribe_chunk(model, None, message(sound[:half]))
     assert first["problem"] and first["received"] == half and not first["finished"]
-    second, take = hear(model, take, message(sound[half:], start=half, last=True))
+    second, recording = transcribe_chunk(model, recording, message(sound[half:], start=half, last=True))
     assert "problem" not in second and second["finished"] and second["final"]
-    assert take is not None and len(take.samples) == len(sound)
+    assert recording is not None and len(recording.samples) == len(sound)
 
 
 def test_an_error_in_the_last_reading_still_ends_the_recording(zipper: Zipper, make_speech: MakeSpeech) -> None:
     sound = (make_speech(2.0) * 32767).astype(np.int16)
     model: Any = Failing(zipper, LimitError("One passage took too long."))
-    answer, take = hear(model, None, message(sound, last=True))
+    answer, recording = transcribe_chunk(model, None, message(sound, last=True))
     assert answer["problem"] == "One passage took too long." and answer["finished"]
-    assert take is not None and len(take.samples) == len(sound)
+    assert recording is not None and len(recording.samples) == len(sound)
 
 
 def test_sound_that_cannot_be_taken_ends_the_recording_with_what_there_is(
     zipper: Zipper, make_speech: MakeSpeech
 ) -> None:
     sound = (make_speech(2.0) * 32767).astype(np.int16)
-    _, take = hear(zipper, None, message(sound))
-    answer, take = hear(zipper, take, message(sound, start=10**6))
+    _, recording = transcribe_chunk(zipper, None, message(sound))
+    answer, recording = transcribe_chunk(zipper, recording, message(sound, start=10**6))
     assert "missing" in answer["problem"] and answer["finished"] and answer["received"] == len(sound)
-    assert take is not None and len(take.samples) == len(sound)
+    assert recording is not None and len(recording.samples) == len(sound)
 
 
 @pytest.mark.parametrize(
@@ -204,30 +215,30 @@ def test_sound_that_cannot_be_taken_ends_the_recording_with_what_there_is(
         {"sound": 7},
         {"sound": "A" * 40_000_000},
         {"last": "yes"},
-        {"take": 3},
+        {"recording": 3},
     ],
 )
 def test_broken_messages_are_answered(zipper: Zipper, broken: Any) -> None:
-    whole = message(spoken(1)) | broken if isinstance(broken, dict) and broken else broken
-    answer, take = hear(zipper, None, whole)
-    assert answer["problem"] and take is None
+    whole = message(tone(1)) | broken if isinstance(broken, dict) and broken else broken
+    answer, recording = transcribe_chunk(zipper, None, whole)
+    assert answer["problem"] and recording is None
 
 
 def test_a_gap_is_an_error() -> None:
-    take = Take("one", SPEECH_RATE)
+    recording = LiveRecording("one", SPEECH_RATE)
     with pytest.raises(AudioError, match="missing"):
-        take.add(1, spoken(1), False)
+        recording.add(1, tone(1), False)
 
 
 def test_reading_along_on_the_shipped_weights(shipped: Zipper) -> None:
     """Words appear before the end, final ones stay, and the outcome resembles what is read at once."""
     source = next(recording for recording in recordings() if recording.name == "long")
     sound = (load_audio(source.path) * 32767).astype(np.int16)
-    take, before, early = None, "", 0
+    recording, before, early = None, "", 0
     for start in range(0, len(sound), SPEECH_RATE):
         last = start + SPEECH_RATE >= len(sound)
         piece = message(sound[start : start + SPEECH_RATE], start=start, last=last)
-        answer, take = hear(shipped, take, piece)
+        answer, recording = transcribe_chunk(shipped, recording, piece)
         assert answer["final"].startswith(before)
         before = answer["final"]
         early = early or (0 if last else len(before.split()))

@@ -21,11 +21,13 @@ import pytest
 from support import MakeSpeech
 
 from app import models, server
-from app.components.live_microphone import hear
-from app.explore import compare, gates, pair
+from app.components.live_microphone import transcribe_chunk
+from app.explore import directions, gates, pair
+from app.explore.pair import PairOutputs
+from app.panel import with_errors
 from app.settings import ROOT, Settings
 from zipper import Zipper, limits
-from zipper.errors import NoSpeechError, OptionError, TextError
+from zipper.errors import NoSpeechError, OptionError, TextError, ZipperError
 from zipper.rates import SPEECH_RATE
 
 PATIENCE = 120  # s that the app may take to start or to end on a busy machine
@@ -33,7 +35,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def restored() -> Iterator[None]:
+def restored_limits() -> Iterator[None]:
     """Limits that a command line has changed are put back."""
     before = {name: value for name, value in vars(limits).items() if name.startswith("MAX_")}
     yield
@@ -82,13 +84,13 @@ def test_wrong_options_are_told(arguments: list[str], sentence: str, capsys: pyt
     assert sentence in capsys.readouterr().err
 
 
-def test_options_set_the_limits(restored: None) -> None:
+def test_options_set_the_limits(restored_limits: None) -> None:
     settings = Settings.from_arguments(["--max-seconds", "30", "--max-characters", "99", "--max-upload", "1.5"])
     assert (limits.MAX_AUDIO_SECONDS, limits.MAX_TEXT_CHARACTERS, limits.MAX_UPLOAD_BYTES) == (30, 99, 1_500_000)
     assert settings.queue_size == limits.MAX_WAITING
 
 
-def test_the_host_of_spaces_is_respected(restored: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_host_of_spaces_is_respected(restored_limits: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRADIO_SERVER_NAME", "0.0.0.0")
     assert Settings.from_arguments([]).host == "0.0.0.0"
 
@@ -99,13 +101,13 @@ def test_a_taken_port_is_told(zipper: Zipper, tiny_url: str) -> None:
         server.launch(zipper, Settings(port=port))
 
 
-@pytest.mark.parametrize(("ending", "place"), [(signal.SIGINT, "data"), (signal.SIGTERM, "")])
+@pytest.mark.parametrize(("ending", "folder"), [(signal.SIGINT, "data"), (signal.SIGTERM, "")])
 def test_starts_as_spaces_does_and_deletes_only_its_own(
-    model_folder: Path, tmp_path: Path, ending: signal.Signals, place: str
+    model_folder: Path, tmp_path: Path, ending: signal.Signals, folder: str
 ) -> None:
     """The file that the front matter names, from another folder, with nothing on the path.
 
-    place: of GRADIO_TEMP_DIR; what lies there, or in the folder it is started from, is other people's.
+    folder: of GRADIO_TEMP_DIR; what lies there, or in the folder it is started from, is other people's.
     """
     front = (ROOT / "README.md").read_text(encoding="utf-8").split("---\n")[1]
     found = re.search(r"^app_file: (.+)$", front, re.MULTILINE)
@@ -113,8 +115,8 @@ def test_starts_as_spaces_does_and_deletes_only_its_own(
     assert 'python_version: "3.11"' in front
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "GRADIO_TEMP_DIR")}
     environment |= {"GRADIO_SERVER_NAME": "127.0.0.1", "TMPDIR": str(tmp_path)}
-    environment["GRADIO_TEMP_DIR"] = str(tmp_path / place) if place else ""
-    own = tmp_path / place
+    environment["GRADIO_TEMP_DIR"] = str(tmp_path / folder) if folder else ""
+    own = tmp_path / folder
     (tmp_path / "data").mkdir()
     others = [tmp_path / "photo.jpg", tmp_path / "data" / "thesis.tex"]
     for path in others:
@@ -182,7 +184,7 @@ def zero_gpu(borrowed: list[str]) -> Callable[..., Any]:
 def far(model_folder: Path) -> Zipper:
     """A tiny model whose GPU is borrowed for each request."""
     model = Zipper.from_pretrained(model_folder)
-    models.borrow(model, zero_gpu([]))
+    models.use_zero_gpu(model, zero_gpu([]))
     return model
 
 
@@ -190,7 +192,7 @@ def test_zero_gpu_is_borrowed_for_each_request(model_folder: Path) -> None:
     borrowed: list[str] = []
     model = Zipper.from_pretrained(model_folder)
     expected = model.synthesize("Hello.", seed=1).samples
-    models.borrow(model, zero_gpu(borrowed))
+    models.use_zero_gpu(model, zero_gpu(borrowed))
     parts = list(model.synthesize_stream("Hello.", seed=1))
     assert parts[-1].speech is not None
     assert len(parts[-1].speech.samples) == len(expected)
@@ -217,27 +219,25 @@ def test_what_handlers_tell_apart_they_tell_apart_after_a_borrowed_call(far: Zip
     """The live microphone, and the comparisons of Explore, which go on where there is no word."""
     silence = np.zeros(2 * SPEECH_RATE, np.int16)
     sound = base64.b64encode(silence.tobytes()).decode()
-    piece = {"take": "one", "rate": SPEECH_RATE, "start": 0, "sound": sound, "last": False}
-    answer, take = hear(far, None, piece)
-    assert "problem" not in answer and take is not None and answer["received"] == len(silence)
+    piece = {"recording": "one", "rate": SPEECH_RATE, "start": 0, "sound": sound, "last": False}
+    answer, recording = transcribe_chunk(far, None, piece)
+    assert "problem" not in answer and recording is not None and answer["received"] == len(silence)
     with contextlib.suppress(StopIteration):
-        reading = pair.read(far, silence.astype(np.float32), SPEECH_RATE, "Recognition")
+        reading = pair.transcribe(far, silence.astype(np.float32), SPEECH_RATE, "Recognition")
         while True:
             next(reading)
-    views = pair.told(lambda: gates.unzip_sentence(far, "", None, 0, []))()
-    said = [view.status["text"] for view in _until_error(views)]
-    assert said == ["4 gates can be set, not 0."]
-    views = pair.told(lambda: compare.round_trip(far, "Hello there.", "nobody", 0))()
-    said = [view.status["text"] for view in _until_error(views)]
-    assert said[-1].startswith("There is no voice 'nobody'")
+    assert _statuses(gates.compare_text(far, "", None, 0, [])) == ["4 gates can be set, not 0."]
+    assert _statuses(directions.round_trip(far, "Hello there.", "nobody", 0))[-1].startswith(
+        "There is no voice 'nobody'"
+    )
 
 
-def _until_error(views: Iterator[Any]) -> list[Any]:
-    """What a handler shows before it ends in a toast."""
+def _statuses(updates: Iterator[PairOutputs]) -> list[str]:
+    """What the status line shows before a run ends in an error."""
     shown = []
-    with pytest.raises(gr.Error):
-        for view in views:
-            shown.append(view)
+    with pytest.raises(ZipperError):
+        for update in with_errors(updates, PairOutputs):
+            shown.append(update.status["text"])
     return shown
 
 
@@ -250,13 +250,13 @@ def test_spaces_is_asked_for_a_gpu(model_folder: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setenv("SPACES_ZERO_GPU", "true")
     monkeypatch.setitem(sys.modules, "spaces", SimpleNamespace(GPU=gpu))
-    model = models.load(model_folder)
+    model = models.load_model(model_folder)
     assert asked == [{"duration": models.BORROWED_SECONDS}] * 7
     with pytest.raises(TextError):
         model.complete("")
     monkeypatch.delenv("SPACES_ZERO_GPU")
     with pytest.raises(TextError):
-        models.load(model_folder).complete("")
+        models.load_model(model_folder).complete("")
 
 
 def test_old_files_are_swept(tmp_path: Path) -> None:

@@ -3,93 +3,21 @@
 import io
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
-import pytest
 import soundfile
-from browsing import reach, serious
-from gradio_client import Client
-from PIL import Image
-from playwright.sync_api import Browser, Download, Locator, Page, expect
+from browsing import choose_example, open_page, picture, ready, speak, tab, text_of, upload
+from playwright.sync_api import Download, Locator, Page, expect
 from support import MakeSpeech
 
-from zipper import Zipper, limits
+from zipper import limits
 from zipper.audio.io import write_wav
 from zipper.rates import SPEECH_RATE
 
-TABS = ("Transcribe", "Synthesize", "Explore", "About")
 SENTENCE = "The rain stopped, and the whole street smelled of wet leaves."
-LONG = " ".join([SENTENCE] * 30)
-
-
-@pytest.fixture
-def left_early(shipped: Zipper, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The texts whose synthesis was given up before its end."""
-    texts: list[str] = []
-    synthesize_stream = shipped.synthesize_stream
-
-    def watched(text: str, *args: Any, **kwargs: Any) -> Iterator[Any]:
-        finished = False
-        try:
-            for part in synthesize_stream(text, *args, **kwargs):
-                finished = part.speech is not None
-                yield part
-        finally:
-            if not finished:
-                texts.append(text)
-
-    monkeypatch.setattr(shipped, "synthesize_stream", watched)
-    return texts
-
-
-def given_up(page: Page, left_early: list[str]) -> None:
-    """The long synthesis has ended before its end."""
-    for _ in range(100):
-        if left_early:
-            break
-        page.wait_for_timeout(100)
-    assert left_early == [LONG]
-
-
-def open_page(page: Page, url: str, theme: str = "light") -> None:
-    page.goto(f"{url}?__theme={theme}")
-    expect(page.get_by_role("tab", name="Transcribe", exact=True)).to_be_visible()
-
-
-def tab(page: Page, name: str) -> None:
-    page.get_by_role("tab", name=name, exact=True).first.click()
-
-
-def ready(page: Page, name: str) -> Locator:
-    """The map of a panel, once it shows something."""
-    found = page.locator(f"#{name} .zm")
-    expect(found).to_have_attribute("data-state", "ready")
-    return found
-
-
-def text_of(page: Page) -> str:
-    return page.locator("#transcribe-text textarea").input_value()
-
-
-def choose_example(page: Page, name: str) -> Locator:
-    page.locator("#transcribe-examples").get_by_text(re.compile(rf"^{name} ")).click()
-    return ready(page, "transcribe-map")
-
-
-def upload(page: Page, path: Path) -> None:
-    recorder = page.locator("#transcribe-recording")
-    recorder.get_by_role("button", name=re.compile("upload", re.IGNORECASE)).first.click()
-    recorder.locator("input[type=file]").set_input_files(path)
-
-
-def speak(page: Page, text: str) -> None:
-    tab(page, "Synthesize")
-    page.locator("#synthesize-text textarea").fill(text)
-    page.locator("#synthesize-go").click()
 
 
 def playing(sound: Locator) -> float:
@@ -105,17 +33,13 @@ def playing(sound: Locator) -> float:
     return first
 
 
-def picture(shown: Locator) -> str:
-    return str(shown.locator(".zm-base").evaluate("canvas => canvas.toDataURL()"))
-
-
 def saved(download: Download) -> bytes:
     path = download.path()
     assert path
     return Path(path).read_bytes()
 
 
-def take(page: Page, click: Callable[[], None]) -> bytes:
+def downloaded(page: Page, click: Callable[[], None]) -> bytes:
     """What a click downloads."""
     with page.expect_download() as started:
         click()
@@ -215,17 +139,17 @@ def test_exports_open(page: Page, url: str) -> None:
     open_page(page, url)
     shown = choose_example(page, "short")
     said = text_of(page)
-    assert take(page, page.locator("#transcribe-txt").click).decode().strip() == said
-    assert " --> " in take(page, page.locator("#transcribe-srt").click).decode()
-    assert take(page, page.locator("#transcribe-vtt").click).startswith(b"WEBVTT")
-    assert json.loads(take(page, page.locator("#transcribe-json").click))["text"] == said
-    assert soundfile.read(io.BytesIO(take(page, page.locator("#transcribe-wav").click)))[1] == 16_000
+    assert downloaded(page, page.locator("#transcribe-txt").click).decode().strip() == said
+    assert " --> " in downloaded(page, page.locator("#transcribe-srt").click).decode()
+    assert downloaded(page, page.locator("#transcribe-vtt").click).startswith(b"WEBVTT")
+    assert json.loads(downloaded(page, page.locator("#transcribe-json").click))["text"] == said
+    assert soundfile.read(io.BytesIO(downloaded(page, page.locator("#transcribe-wav").click)))[1] == 16_000
     shown.locator(".zm-export").click()
     links = page.locator(".file-preview a[download]:visible")
     expect(links).to_have_count(5)
     found = {}
     for link in links.all():
-        data = take(page, link.click)
+        data = downloaded(page, link.click)
         found[Path(link.get_attribute("download") or "").suffix] = data
     assert set(found) == {".png", ".svg", ".csv", ".npz", ".json"}
     assert found[".png"].startswith(b"\x89PNG")
@@ -234,58 +158,6 @@ def test_exports_open(page: Page, url: str) -> None:
         assert arrays.files
     assert len(found[".csv"].splitlines()) > 3
     assert json.loads(found[".json"])
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_nothing_serious_for_axe(page: Page, url: str, theme: str) -> None:
-    open_page(page, url, theme)
-    choose_example(page, "clear")
-    found: dict[str, list[str]] = {}
-    for name in TABS:
-        tab(page, name)
-        found |= {f"{name}, {rule}": nodes for rule, nodes in serious(page).items()}
-    assert not found, json.dumps(found, indent=1)
-
-
-def test_fits_a_phone(page: Page, url: str, pictures: Path) -> None:
-    page.set_viewport_size({"width": 390, "height": 844})
-    open_page(page, url)
-    choose_example(page, "clear")
-    for name in TABS:
-        tab(page, name)  # all are there, none behind a menu
-        page.wait_for_timeout(300)
-        page.screenshot(path=pictures / f"phone-{name.lower()}.png", full_page=True)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_light_and_dark(page: Page, url: str, theme: str, pictures: Path) -> None:
-    open_page(page, url, theme)
-    choose_example(page, "clear")
-    margin = np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("L"))[:8]
-    assert (margin.max() < 64) if theme == "dark" else (margin.min() > 192)
-    for name in TABS:
-        tab(page, name)
-        page.wait_for_timeout(300)
-        page.screenshot(path=pictures / f"{theme}-{name.lower()}.png", full_page=True)
-
-
-def test_by_keyboard_alone(page: Page, url: str) -> None:
-    """From the top of the page to the tab, the text, the button and the cells of the map, without a mouse."""
-    open_page(page, url)
-    reach(page, page.get_by_role("tab", name="Synthesize", exact=True).first)
-    page.keyboard.press("Enter")
-    reach(page, page.locator("#synthesize-text"))
-    page.keyboard.type("Hello there.")
-    reach(page, page.locator("#synthesize-go"))
-    page.keyboard.press("Enter")
-    shown = ready(page, "synthesize-map")
-    reach(page, shown.locator(".zm-stage"))
-    readouts = set()
-    for _ in range(3):
-        page.keyboard.press("ArrowRight")
-        readouts.add(shown.locator(".zm-readout").inner_text())
-    assert len(readouts) == 3
 
 
 def test_bad_input_is_a_toast(page: Page, url: str, tmp_path: Path) -> None:
@@ -316,47 +188,3 @@ def test_long_text_is_a_toast(page: Page, url: str) -> None:
     open_page(page, url)
     speak(page, "word " * limits.MAX_TEXT_CHARACTERS)
     expect(page.get_by_test_id("toast-body")).to_contain_text(f"{limits.MAX_TEXT_CHARACTERS:,}")
-
-
-def test_people_wait_in_turn_and_leave_freely(page: Page, browser: Browser, url: str, left_early: list[str]) -> None:
-    """A second person sees the queue; when the first closes the tab, the work is freed."""
-    client = Client(url, verbose=False)
-    first = browser.new_context()
-    busy = first.new_page()
-    open_page(busy, url)
-    speak(busy, LONG)
-    expect(busy.locator("#synthesize-status")).to_contain_text("Speaking")
-    open_page(page, url)
-    speak(page, "Hello there.")
-    expect(page.locator("#synthesize-status")).to_contain_text(re.compile(r"queue|\d+/\d+"))
-    first.close()
-    ready(page, "synthesize-map")
-    client.predict("Once upon a", 5, api_name="/complete")
-    given_up(page, left_early)
-
-
-def test_stop_frees_the_model(page: Page, url: str, left_early: list[str]) -> None:
-    client = Client(url, verbose=False)
-    open_page(page, url)
-    speak(page, LONG)
-    expect(page.locator("#synthesize-status")).to_contain_text("Speaking")
-    page.locator("#synthesize-stop").click()
-    expect(page.locator("#synthesize-status")).to_contain_text("Stopped")
-    client.predict("Once upon a", 5, api_name="/complete")
-    given_up(page, left_early)
-
-
-def test_results_stay_with_their_people(page: Page, browser: Browser, url: str) -> None:
-    """Two tabs at once on the same server show each its own."""
-    second = browser.new_context()
-    other = second.new_page()
-    for opened, name in ((page, "accented"), (other, "noisy")):
-        open_page(opened, url)
-        opened.locator("#transcribe-examples").get_by_text(re.compile(f"^{name} ")).click()
-    texts = []
-    for opened, seconds in ((page, "5.1 s"), (other, "6.4 s")):
-        ready(opened, "transcribe-map")
-        expect(opened.locator("#transcribe-status")).to_contain_text(seconds)
-        texts.append(text_of(opened))
-    second.close()
-    assert texts[0] != texts[1]

@@ -7,7 +7,7 @@ from unittest.mock import ANY
 
 import numpy as np
 import pytest
-from known_maps import HEADS, RATE, make_passage, make_shown
+from known_maps import RATE, make_passage, make_result
 
 from app.components.attention_map import payload
 from app.components.attention_map.mel import BANDS, FRAMES, mel_strip
@@ -16,14 +16,13 @@ from app.components.attention_map.payload import (
     Selection,
     map_payload,
     packed,
+    parse_selection,
+    passage_payload,
     quantize,
-    select,
-    shown_matrix,
-    turn_payload,
+    selected_matrix,
     waveform_peaks,
 )
-from app.state import Shown
-from zipper.alignment.heads import AlignmentHead
+from app.state import DisplayedResult
 from zipper.results import Speech
 
 
@@ -33,7 +32,7 @@ def unpacked(text: str) -> bytes:
 
 def test_weights_come_back_as_they_were() -> None:
     passage = make_passage(12, 60)
-    found = map_payload(make_shown(passage), HEADS)
+    found = map_payload(make_result(passage))
     assert found is not None
     sent = found["passages"][0]
     bytes_ = np.frombuffer(unpacked(sent["weights"]), np.uint8).reshape(sent["shape"])
@@ -57,13 +56,13 @@ def test_a_head_of_zeros_stays_zero() -> None:
 
 
 def test_payload_of_thirty_seconds_is_small() -> None:
-    found = map_payload(make_shown(make_passage(120, 750, 5, 4)), HEADS)
+    found = map_payload(make_result(make_passage(120, 750, 5, 4)))
     assert len(json.dumps(found)) <= 1_500_000
 
 
 def test_a_long_recording_brings_one_picture_and_all_words() -> None:
     passages = [make_passage(20, 500, 2, 3, start=20.0 * number) for number in range(30)]  # 10 minutes
-    short, long = (map_payload(make_shown(*some), HEADS) for some in (passages[:1], passages))
+    short, long = (map_payload(make_result(*some)) for some in (passages[:1], passages))
     assert short is not None and long is not None
     assert long["passages"][0] == short["passages"][0] | {"peaks": ANY, "mel": ANY}  # other sound
     for sent, passage in zip(long["passages"][1:], passages[1:], strict=True):
@@ -74,28 +73,28 @@ def test_a_long_recording_brings_one_picture_and_all_words() -> None:
 
 def test_a_turn_brings_the_picture_of_that_passage_alone() -> None:
     first, second = make_passage(5, 25), make_passage(7, 50, start=1.0)
-    shown = make_shown(first, second)
-    whole, found = map_payload(shown, HEADS), turn_payload(shown, HEADS, 1)
+    displayed = make_result(first, second)
+    whole, found = map_payload(displayed), passage_payload(displayed, 1)
     assert whole is not None and found is not None
-    assert found["result"] == whole["result"] == shown.name and found["turned"] == 1
+    assert found["result"] == whole["result"] == displayed.id and found["index"] == 1
     exact, maxima = quantize(second.attention.weights)
     assert unpacked(found["picture"]["weights"]) == exact.tobytes()
     assert np.allclose(found["picture"]["maxima"], maxima.ravel(), atol=1e-6)
-    assert unpacked(found["picture"]["peaks"]) == waveform_peaks(shown.samples[RATE:], RATE).tobytes()
-    assert turn_payload(shown, HEADS, 0)["picture"].items() <= whole["passages"][0].items()
-    assert make_shown(first).name != make_shown(first).name  # what comes late can be told from what is shown
+    assert unpacked(found["picture"]["peaks"]) == waveform_peaks(displayed.samples[RATE:], RATE).tobytes()
+    assert passage_payload(displayed, 0)["picture"].items() <= whole["passages"][0].items()
+    assert make_result(first).id != make_result(first).id  # what comes late can be told from what is shown
 
 
 @pytest.mark.parametrize(("index", "meant"), [(99, 1), (-3, 0), (None, 0), ("1", 0), (float("nan"), 0), (True, 0)])
 def test_a_turn_to_nowhere_is_one_to_the_nearest(index: object, meant: int) -> None:
-    found = turn_payload(make_shown(make_passage(2, 5), make_passage(2, 5, start=0.2)), HEADS, index)
-    assert found is not None and found["turned"] == meant
+    found = passage_payload(make_result(make_passage(2, 5), make_passage(2, 5, start=0.2)), index)
+    assert found is not None and found["index"] == meant
 
 
 def test_times_words_and_path_are_those_of_the_result() -> None:
     first, second = make_passage(5, 25), make_passage(7, 50, start=1.0)
-    shown = make_shown(first, second)
-    found, turned = map_payload(shown, HEADS, "/file=sound.wav"), turn_payload(shown, HEADS, 1)
+    displayed = make_result(first, second)
+    found, turned = map_payload(displayed, "/file=sound.wav"), passage_payload(displayed, 1)
     assert found is not None and turned is not None
     assert found["audio"] == "/file=sound.wav" and found["seconds"] == 3.0 and not found["synthesized"]
     assert found["heads"] == [[1, 2, 0.9], [0, 1, 0.8]]  # of this direction, best first
@@ -110,7 +109,7 @@ def test_times_words_and_path_are_those_of_the_result() -> None:
 
 def test_text_of_people_is_sent_as_text() -> None:
     nasty = "<img src=x onerror=alert(1)>"
-    found = map_payload(make_shown(make_passage(1, 10, words=(nasty,))), HEADS)
+    found = map_payload(make_result(make_passage(1, 10, words=(nasty,))))
     assert found is not None
     assert found["passages"][0]["words"][0][0] == nasty
     assert found["passages"][0]["tokens"][0][0] == nasty
@@ -118,14 +117,8 @@ def test_text_of_people_is_sent_as_text() -> None:
 
 def test_nothing_to_draw_is_none() -> None:
     speech = Speech((), np.zeros(100, np.float32), 22_050, "voice", 0)
-    shown = Shown(speech, speech.samples, 22_050, 0.1, "Speech")
-    assert map_payload(shown, HEADS) is None and turn_payload(shown, HEADS, 0) is None
-
-
-def test_all_heads_stand_in_where_none_was_chosen() -> None:
-    attention = make_passage(3, 9).attention
-    assert len(payload.alignment_heads(attention, ())) == 6
-    assert len(payload.alignment_heads(attention, [AlignmentHead("text_from_speech", 9, 9, 1.0)])) == 6
+    displayed = DisplayedResult(speech, speech.samples, 22_050, 0.1, "Speech")
+    assert map_payload(displayed) is None and passage_payload(displayed, 0) is None
 
 
 @pytest.mark.parametrize(
@@ -146,11 +139,11 @@ def test_shown_matrix_is_the_selected_mean(view: str, name: str) -> None:
         "point": weights[1].mean(0),
         "head": weights[1, 0],
     }[view]
-    chosen = select({"view": view, "point": 1, "head": 0}, [passage])
-    matrix, called = shown_matrix(passage.attention, HEADS, chosen)
+    chosen = parse_selection({"view": view, "point": 1, "head": 0}, [passage])
+    matrix, called = selected_matrix(passage.attention, chosen)
     assert called == name
     assert np.allclose(matrix, expected, atol=1e-6)
-    scaled, called = shown_matrix(passage.attention, HEADS, chosen._replace(normalize="row maximum"))
+    scaled, called = selected_matrix(passage.attention, chosen._replace(normalize="row maximum"))
     assert np.allclose(scaled.max(1), 1) and called.endswith("each row by its maximum")
 
 
@@ -163,14 +156,16 @@ def test_shown_matrix_is_the_selected_mean(view: str, name: str) -> None:
     ],
 )
 def test_a_selection_that_means_nothing_is_the_default(data: dict[str, object]) -> None:
-    assert select(data, [make_passage(2, 5)]) == Selection()
+    assert parse_selection(data, [make_passage(2, 5)]) == Selection()
 
 
 def test_indices_from_a_page_are_clamped() -> None:
     passages = [make_passage(2, 5), make_passage(2, 5)]
-    found = select({"passage": 99, "view": "head", "point": -3, "head": 1e300, "normalize": "row maximum"}, passages)
+    found = parse_selection(
+        {"passage": 99, "view": "head", "point": -3, "head": 1e300, "normalize": "row maximum"}, passages
+    )
     assert found == Selection(1, "head", 0, 2, "row maximum")
-    assert select({"passage": float("inf")}, passages).passage == 1
+    assert parse_selection({"passage": float("inf")}, passages).passage == 1
 
 
 def test_peaks_follow_the_sound() -> None:

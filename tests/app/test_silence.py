@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.components.live_microphone import Take
+from app.components.live_microphone import LiveRecording
 from app.endpoints import Endpoints
 from app.examples import recordings
-from app.state import Shown
+from app.state import DisplayedResult
 from app.transcribe import tab as transcribe
 from zipper import Zipper, cli
 from zipper.audio.io import Samples, load_audio, write_wav
@@ -39,7 +39,7 @@ def check_words(transcript: Transcript, *speech: tuple[float, float]) -> None:
         assert any(a - TOLERANCE <= word.start and word.end <= b + TOLERANCE for a, b in speech), word
 
 
-def heard_again(transcript: Transcript, alone: Transcript) -> float:
+def share_of_words(transcript: Transcript, alone: Transcript) -> float:
     """Share of the words of a recording alone that a transcript has too."""
     known, found = count_words([alone.text]), count_words([transcript.text])
     return sum((known & found).values()) / sum(known.values())
@@ -52,7 +52,7 @@ def test_a_pause_loses_no_sentence(shipped: Zipper, pause: float) -> None:
     whole = shipped.transcribe((np.concatenate([first, room_noise(pause), second]), SPEECH_RATE))
     check_words(whole, (0.0, one), (one + pause, one + pause + other))
     for sound in (first, second):
-        assert heard_again(whole, shipped.transcribe((sound, SPEECH_RATE))) > 0.7
+        assert share_of_words(whole, shipped.transcribe((sound, SPEECH_RATE))) > 0.7
     assert whole.complete and not whole.warnings
 
 
@@ -64,7 +64,7 @@ def test_waiting_adds_no_words(shipped: Zipper, front: float, behind: float, noi
     sound = np.concatenate([noise(front), speech, noise(behind)])
     transcript, alone = shipped.transcribe((sound, SPEECH_RATE)), shipped.transcribe((speech, SPEECH_RATE))
     check_words(transcript, (front, front + len(speech) / SPEECH_RATE))
-    assert abs(len(transcript.words) - len(alone.words)) <= 2 and heard_again(transcript, alone) > 0.7
+    assert abs(len(transcript.words) - len(alone.words)) <= 2 and share_of_words(transcript, alone) > 0.7
 
 
 @pytest.mark.parametrize("name", ["dtmf", "ringing", "knocks", "siren", "birds", "melody"])
@@ -77,7 +77,7 @@ def test_speech_over_ringing_is_read(shipped: Zipper) -> None:
     speech = example("clear")
     sound = speech + 0.1 * SIGNALS["ringing"](len(speech) / SPEECH_RATE)[: len(speech)]
     alone = shipped.transcribe((speech, SPEECH_RATE))
-    assert heard_again(shipped.transcribe((sound, SPEECH_RATE)), alone) > 0.4
+    assert share_of_words(shipped.transcribe((sound, SPEECH_RATE)), alone) > 0.4
 
 
 def test_text_that_ends_before_the_speech_may_lack_words(shipped: Zipper, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,7 +110,7 @@ def test_another_language_is_doubted_wherever_it_is_read(
     samples = load_audio(GERMAN)
     result = shipped.transcribe((samples, SPEECH_RATE))
     assert result.doubtful and result.confidence is not None and UNSURE in result.warnings
-    assert UNSURE in transcribe.summary(Shown(result, samples, SPEECH_RATE, 0.5, ""))
+    assert UNSURE in transcribe.summary(DisplayedResult(result, samples, SPEECH_RATE, 0.5, ""))
     monkeypatch.setattr(shipped, "transcribe", lambda *_, **__: result)
     answer = Endpoints(shipped).transcribe(str(GERMAN))
     assert answer["doubtful"] is True and answer["confidence"] == round(result.confidence, 4) and answer["complete"]
@@ -124,15 +124,15 @@ def test_live_mode_waits_for_whoever_does_not_speak_yet(shipped: Zipper) -> None
     """Eight seconds of a quiet room, then a sentence: the window stays short, and words are where they were said."""
     speech = example("clear")
     sound = (np.concatenate([room_noise(8.0), speech, room_noise(2.0)]) * 32767).astype(np.int16)
-    take, longest = Take("one", SPEECH_RATE), 0.0
+    recording, longest = LiveRecording("one", SPEECH_RATE), 0.0
     for start in range(0, len(sound), SPEECH_RATE):
-        take.add(start, sound[start : start + SPEECH_RATE], start + SPEECH_RATE >= len(sound))
-        take.read(shipped)
-        if take.seconds <= 8.0:
-            longest = max(longest, len(take.window) / SPEECH_RATE)
-    take.finish()
+        recording.add(start, sound[start : start + SPEECH_RATE], start + SPEECH_RATE >= len(sound))
+        recording.transcribe(shipped)
+        if recording.seconds <= 8.0:
+            longest = max(longest, len(recording.window) / SPEECH_RATE)
+    recording.finish()
     assert longest <= 1.0
-    assert len(take.words.final) > 5 and take.words.final[0].start > 8.0 - TOLERANCE
+    assert len(recording.words.final) > 5 and recording.words.final[0].start > 8.0 - TOLERANCE
 
 
 def test_a_written_recording_keeps_its_pause(shipped: Zipper, tmp_path: Path) -> None:

@@ -13,10 +13,11 @@ import soundfile
 from support import MakeSpeech
 
 from app import examples
-from app.examples import Results
-from app.state import Shown
+from app.examples import ExampleResults
+from app.panel import NO_RECORDING, with_errors
+from app.state import DisplayedResult
 from app.transcribe import tab as transcribe
-from app.transcribe.tab import NOTHING, View
+from app.transcribe.tab import TranscribeOutputs
 from zipper import Zipper, limits
 from zipper.audio.io import load_audio, write_wav
 from zipper.errors import AudioError, LimitError, NoSpeechError, OptionError
@@ -36,11 +37,14 @@ def value(update: Any) -> Any:
 
 
 def test_a_recording_becomes_text_map_and_files(zipper: Zipper, recording: str) -> None:
-    views = list(transcribe.transcribe(zipper, recording))
-    first, last = views[0], views[-1]
-    assert first.text == "" and first.heatmap is None and first.shown is None  # nothing of an earlier result stays
-    assert isinstance(last.shown, Shown) and last.text == last.shown.result.text == zipper.transcribe(recording).text
-    assert len(last.shown.samples) == 2 * SPEECH_RATE
+    updates = list(transcribe.transcribe(zipper, recording))
+    first, last = updates[0], updates[-1]
+    assert first.text == "" and first.heatmap is None and first.result is None  # nothing of an earlier result stays
+    assert (
+        isinstance(last.result, DisplayedResult)
+        and last.text == last.result.result.text == zipper.transcribe(recording).text
+    )
+    assert len(last.result.samples) == 2 * SPEECH_RATE
     assert last.heatmap["direction"] == "text_from_speech" and "real-time factor" in last.status["text"]
     assert Path(value(last.txt)).read_text(encoding="utf-8") == last.text + "\n"
     assert Path(value(last.srt)).read_text(encoding="utf-8").startswith("1\n")
@@ -54,19 +58,19 @@ def test_text_and_progress_come_while_it_decodes(
     zipper: Zipper, make_speech: MakeSpeech, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transcribe, "REFRESH_SECONDS", 0.0)
-    views = list(transcribe.transcribe_samples(zipper, make_speech(25.0)))
-    texts = [view.text for view in views if view.status["busy"]]
-    shares = [view.status["share"] for view in views if view.status["share"] is not None]
+    updates = list(transcribe.transcribe_samples(zipper, make_speech(25.0)))
+    texts = [update.text for update in updates if update.status["busy"]]
+    shares = [update.status["share"] for update in updates if update.status["share"] is not None]
     assert len(texts) > 5 and texts[1] != texts[-1]
     assert shares == sorted(shares) and shares[0] == 0 < shares[-1] < 1  # a window's start, of two windows
-    assert "of 25 s" in views[2].status["text"]
+    assert "of 25 s" in updates[2].status["text"]
 
 
 @pytest.mark.parametrize("path, error", [(None, AudioError), ("", AudioError), ("/nowhere/gone.wav", AudioError)])
 def test_a_click_before_there_is_a_recording(zipper: Zipper, path: str | None, error: type[Exception]) -> None:
-    with pytest.raises(error) as told:
+    with pytest.raises(error) as raised:
         list(transcribe.transcribe(zipper, path))
-    assert "/nowhere" not in str(told.value) and (path or str(told.value) == NOTHING)
+    assert "/nowhere" not in str(raised.value) and (path or str(raised.value) == NO_RECORDING)
 
 
 def bad_files(folder: Path, make_speech: MakeSpeech) -> Iterator[tuple[Path, type[Exception]]]:
@@ -87,12 +91,16 @@ def test_bad_files_are_answered_with_one_sentence(
 ) -> None:
     monkeypatch.setattr(limits, "MAX_AUDIO_SECONDS", 2.5)
     for path, error in bad_files(tmp_path, make_speech):
-        views: list[View] = []
-        with pytest.raises(error) as told:
-            for view in transcribe.transcribe(zipper, str(path)):
-                views.append(view)
-        assert str(tmp_path) not in str(told.value)
-        assert views[-1].status == {"text": str(told.value), "busy": False, "share": None}  # stays when the toast goes
+        updates: list[TranscribeOutputs] = []
+        with pytest.raises(error) as raised:
+            for update in with_errors(transcribe.transcribe(zipper, str(path)), TranscribeOutputs):
+                updates.append(update)
+        assert str(tmp_path) not in str(raised.value)
+        assert updates[-1].status == {
+            "text": str(raised.value),
+            "busy": False,
+            "share": None,
+        }  # stays when the toast goes
 
 
 def test_stop_ends_the_work(zipper: Zipper, recording: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,70 +118,72 @@ def test_stop_ends_the_work(zipper: Zipper, recording: str, monkeypatch: pytest.
             closed = True
 
     monkeypatch.setattr(zipper, "transcribe_stream", endless)
-    views = transcribe.transcribe(zipper, recording)
+    updates = transcribe.transcribe(zipper, recording)
     while made < 5:
-        next(views)
-    views.close()  # type: ignore[attr-defined]
+        next(updates)
+    updates.close()  # type: ignore[attr-defined]
     assert closed and made == 5
 
 
 def test_an_incomplete_result_says_so(zipper: Zipper, recording: str) -> None:
     whole = zipper.transcribe(recording)
-    cut = Shown(Transcript(whole.passages, 2.0, complete=False), np.zeros(2, np.float32), SPEECH_RATE, 0.5, "")
-    kept = Shown(Transcript(whole.passages, 2.0), np.zeros(2, np.float32), SPEECH_RATE, 0.5, "")
+    cut = DisplayedResult(
+        Transcript(whole.passages, 2.0, complete=False), np.zeros(2, np.float32), SPEECH_RATE, 0.5, ""
+    )
+    kept = DisplayedResult(Transcript(whole.passages, 2.0), np.zeros(2, np.float32), SPEECH_RATE, 0.5, "")
     assert "missing" in transcribe.summary(cut) and "missing" not in transcribe.summary(kept)
     assert "real-time factor 0.25" in transcribe.summary(kept)
 
 
 def test_examples_are_kept_once_computed(zipper: Zipper, monkeypatch: pytest.MonkeyPatch) -> None:
     offered = examples.recordings()
-    results = Results(lambda number: transcribe.example_steps(zipper, offered[number]), len(offered))
+    results = ExampleResults(lambda number: transcribe.example_steps(zipper, offered[number]), len(offered))
     assert results.get(0) is None
     computed = list(transcribe.transcribe_example(zipper, results, offered, 0))[-1]
-    assert results.get(0) is computed.shown and results.get(1) is None
+    assert results.get(0) is computed.result and results.get(1) is None
 
     def refused(*_: object, **__: object) -> None:
         raise AssertionError("computed again")
 
     monkeypatch.setattr(zipper, "transcribe_stream", refused)
     (again,) = transcribe.transcribe_example(zipper, results, offered, 0)
-    assert again.shown is computed.shown and again.text == computed.text
+    assert again.result is computed.result and again.text == computed.text
     assert value(again.reference) == offered[0].text and again.reference["visible"]
 
 
 @pytest.mark.parametrize("number", [-1, 6, 10**9, True, "0", None, 1.5])
 def test_examples_that_do_not_exist(zipper: Zipper, number: Any) -> None:
     offered = examples.recordings()
-    results = Results(lambda number: transcribe.example_steps(zipper, offered[number]), len(offered))
+    results = ExampleResults(lambda number: transcribe.example_steps(zipper, offered[number]), len(offered))
     with pytest.raises(OptionError):
         list(transcribe.transcribe_example(zipper, results, offered, number))
 
 
 def test_examples_are_prepared_in_the_background(zipper: Zipper, recording: str) -> None:
-    shown = list(transcribe.transcribe(zipper, recording))[-1].shown
+    displayed = list(transcribe.transcribe(zipper, recording))[-1].result
     steps: list[int] = []
 
-    def compute(number: int) -> Iterator[Shown | None]:
+    def compute(number: int) -> Iterator[DisplayedResult | None]:
         steps.append(number)
         yield None
         if number == 1:
             raise NoSpeechError("No speech found in the recording.")
         time.sleep(0.02)
-        yield shown
+        yield displayed
 
-    results = Results(compute, 3)
-    results.keep(0, shown)
+    results = ExampleResults(compute, 3)
+    results.keep(0, displayed)
     results.prepare().join(60)
     assert steps == [1, 2] and results.get(1) is None
     kept = results.get(2)
-    assert kept is not None and kept.result is shown.result and kept.seconds_taken >= 0.02
+    assert kept is not None and kept.result is displayed.result and kept.seconds_taken >= 0.02
 
 
 def test_preparing_waits_for_people_and_does_not_count_that(zipper: Zipper, recording: str) -> None:
-    shown = list(transcribe.transcribe(zipper, recording))[-1].shown
+    displayed = list(transcribe.transcribe(zipper, recording))[-1].result
     in_use = threading.Event()
     in_use.set()
-    results = Results(lambda _: iter([None, shown]), 1, in_use.is_set)
+    results = ExampleResults(lambda _: iter([None, displayed]), 1, in_use.is_set)
     thread = results.prepare()
     waited = 1.0  # s
     time.sleep(waited)
@@ -193,13 +203,13 @@ def test_example_files_are_there_and_credited() -> None:
 
 def test_examples_are_read_before_anybody_asks(shipped: Zipper) -> None:
     offered = examples.recordings()
-    results = Results(lambda number: transcribe.example_steps(shipped, offered[number]), 1)
+    results = ExampleResults(lambda number: transcribe.example_steps(shipped, offered[number]), 1)
     results.prepare().join()
     kept = results.get(0)
     assert kept is not None
-    (view,) = transcribe.transcribe_example(shipped, results, offered, 0)
-    assert view.shown is kept
-    assert view.text == shipped.transcribe(offered[0].path).text and view.heatmap["passages"]
+    (update,) = transcribe.transcribe_example(shipped, results, offered, 0)
+    assert update.result is kept
+    assert update.text == shipped.transcribe(offered[0].path).text and update.heatmap["passages"]
 
 
 @pytest.mark.parametrize("name", ["clear", "reader"])

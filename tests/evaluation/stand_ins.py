@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from zipper.alignment.heads import AlignmentHead
 from zipper.alignment.words import WordTime
 from zipper.errors import NoSpeechError, TextError
 from zipper.model.zipper import ZipperModel
+from zipper.results import AlignmentHead
 
 RATE = 16_000
 SPEECH_CODES = 16

@@ -10,7 +10,6 @@ import pytest
 import soundfile
 from support import MakeSpeech
 
-from zipper.alignment.heads import Direction
 from zipper.audio.speech_windows import windows
 from zipper.errors import DataError, DependencyError, NoSpeechError
 from zipper.evaluation import cli, doubt
@@ -19,14 +18,15 @@ from zipper.evaluation.manifest import Recording
 from zipper.evaluation.signals import SIGNALS, room_noise
 from zipper.evaluation.silence import evaluate_pauses
 from zipper.rates import SPEECH_RATE
-from zipper.results import DOUBTFUL_CONFIDENCE, Attention, Passage, Transcript, Word
+from zipper.results import DOUBTFUL_CONFIDENCE, Attention, Direction, Passage, Transcript, Word
 
 TEXT = "alpha bravo charlie delta"
 DIRECTION: Direction = "text_from_speech"
 
 
 def transcript(words: list[Word], seconds: float) -> Transcript:
-    nothing = Attention(DIRECTION, np.zeros((1, 1, 0, 0), np.float16), np.zeros((1, 2), np.float32), (), ())
+    weights, path = np.zeros((1, 1, 0, 0), np.float16), np.zeros((0, 2), np.int64)
+    nothing = Attention(DIRECTION, weights, np.zeros((1, 2), np.float32), (), (), (), path)
     passage = Passage(" ".join(word.text for word in words), tuple(words), nothing, 0.0, seconds)
     return Transcript((passage,), seconds)
 

@@ -8,27 +8,17 @@ alone one that drifts along in a broad blur.
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import cast, get_args
 
 import numpy as np
 
 from zipper.alignment.dtw import dtw_path
 from zipper.errors import WeightsError
+from zipper.results import AlignmentHead, Direction
 
-Direction = Literal["text_from_speech", "speech_from_text"]  # recognition, synthesis: who attends from whom
 NEAR = 1  # cells around the path that still count as on it
-
-
-@dataclass(frozen=True)
-class AlignmentHead:
-    """One head of one zip point in one direction, and how monotonic it is, 0 to 1."""
-
-    direction: Direction
-    zip_point: int
-    head: int
-    score: float
 
 
 def monotonic_score(weights: np.ndarray, direction: Direction) -> float:

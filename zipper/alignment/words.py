@@ -14,7 +14,7 @@ from typing import NamedTuple, cast
 import numpy as np
 
 from zipper.alignment.dtw import dtw_path, median_filter
-from zipper.alignment.heads import AlignmentHead
+from zipper.results import AlignmentHead
 
 MEDIAN_WIDTH = 3  # speech tokens, 120 ms at 25 Hz
 QUIET_DB = 40.0  # dB below the loudest token of a recording: no voice
@@ -55,13 +55,24 @@ def word_times(
     do not overlap, and each lasts a moment and no longer than it can be said; ValueError when shapes, pieces and
     heads do not fit.
     """
-    words = group_words(pieces)
-    if not words or weights.shape[-1] == 0:
+    if weights.shape[-1] == 0 or not group_words(pieces):
         return []
-    mean = mean_weights(weights, heads, len(pieces))
-    sounding = np.arange(weights.shape[-1]) if voiced is None or not voiced.any() else np.flatnonzero(voiced)
+    return word_times_of_mean(mean_weights(weights, heads, len(pieces)), pieces, seconds_per_token, voiced)
+
+
+def word_times_of_mean(
+    mean: np.ndarray, pieces: Sequence[str], seconds_per_token: float, voiced: np.ndarray | None = None
+) -> list[WordTime]:
+    """The same, from what `mean_weights` returns, (T_text, T_speech).
+
+    The path is searched among the voiced tokens alone, so it is not that of the whole where there are pauses.
+    """
+    words = group_words(pieces)
+    if not words or mean.shape[-1] == 0:
+        return []
+    sounding = np.arange(mean.shape[-1]) if voiced is None or not voiced.any() else np.flatnonzero(voiced)
     sounding_mean = mean[:, sounding]
-    starts, stops = token_spans(sounding_mean)
+    starts, stops = token_spans(*dtw_path(-sounding_mean))
     spans = _in_order([_word_span(word, pieces, starts, stops) for word in words], len(sounding))
     times = []
     for word, (start, stop) in zip(words, spans, strict=True):
@@ -105,10 +116,9 @@ def mean_weights(weights: np.ndarray, heads: Sequence[AlignmentHead], text_token
     return median_filter(mean, MEDIAN_WIDTH)
 
 
-def token_spans(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First speech token of each text token on the best path, and the one after its last: (T_text,) each."""
-    rows, columns = dtw_path(-weights)
-    text = np.arange(weights.shape[0])
+def token_spans(rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First speech token of each text token on a path from `dtw_path`, and the one after its last: (T_text,) each."""
+    text = np.arange(rows[-1] + 1)
     starts = columns[np.searchsorted(rows, text, side="left")]
     stops = columns[np.searchsorted(rows, text, side="right") - 1] + 1
     return starts, stops

@@ -12,30 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchaudio.functional import melscale_fbanks
 
+from zipper.audio.mel_scale import hz_to_mel, mel_to_hz
 from zipper.rates import MELS, VOCODER_HOP, VOCODER_RATE
 
 WINDOW = 1024  # samples of one analysis window, and points of its Fourier transform
 MIN_HZ = 0.0  # lower edge of the first band
 MAX_HZ = 8000.0  # upper edge of the last band
 FLOOR = 1e-5  # smallest magnitude, before the logarithm
-
-# Slaney's mel scale: linear up to 1 kHz, logarithmic above
-LINEAR_HZ_PER_MEL = 200 / 3
-BREAK_HZ = 1000.0
-BREAK_MEL = BREAK_HZ / LINEAR_HZ_PER_MEL
-LOG_STEP = np.log(6.4) / 27  # natural logarithm of the frequency ratio of one mel above 1 kHz
-
-
-def hz_to_mel(hz: np.ndarray) -> np.ndarray:
-    """Frequency in Hz on Slaney's mel scale."""
-    above = BREAK_MEL + np.log(np.maximum(hz, BREAK_HZ) / BREAK_HZ) / LOG_STEP
-    return np.where(hz < BREAK_HZ, hz / LINEAR_HZ_PER_MEL, above)
-
-
-def mel_to_hz(mel: np.ndarray) -> np.ndarray:
-    """Inverse of :func:`hz_to_mel`."""
-    above = BREAK_HZ * np.exp(LOG_STEP * (np.maximum(mel, BREAK_MEL) - BREAK_MEL))
-    return np.where(mel < BREAK_MEL, mel * LINEAR_HZ_PER_MEL, above)
 
 
 def band_edges() -> np.ndarray:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from zipper.alignment.heads import AlignmentHead, Direction, choose_heads, score_heads
+from zipper.alignment.heads import choose_heads, score_heads
 from zipper.alignment.words import WordTime, voiced_tokens, word_times
 from zipper.api import Zipper
 from zipper.errors import DataError, ZipperError
@@ -18,6 +18,7 @@ from zipper.evaluation.metrics import TimeErrors, match_words, time_errors
 from zipper.inference.forced import forced_attention
 from zipper.inference.passages import alignment_heads
 from zipper.rates import SPEECH_RATE, TOKEN_RATE, TOKEN_SAMPLES
+from zipper.results import AlignmentHead, Direction
 
 DIRECTIONS: tuple[Direction, Direction] = ("text_from_speech", "speech_from_text")
 

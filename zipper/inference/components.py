@@ -11,11 +11,12 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from zipper.alignment.heads import AlignmentHead, load_heads
+from zipper.alignment.heads import load_heads
 from zipper.audio.io import Samples
 from zipper.errors import WeightsError
 from zipper.model.checkpoint import CONFIG_FILE, load, read_json
 from zipper.model.zipper import ZipperModel
+from zipper.results import AlignmentHead
 from zipper.speech.delivery import AS_GENERATED, Delivery
 from zipper.text.lexicon import Lexicon
 from zipper.weights import DETOKENIZER_FOLDER, MODEL_FOLDER, SPEECH_TOKENIZER_FOLDER, check_folder

@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from zipper.alignment.heads import AlignmentHead, Direction
 from zipper.audio.io import Samples
 from zipper.inference.beam_search import ScoreFunction
 from zipper.inference.components import Detokens, SpeechTokens, TextTokens
@@ -17,7 +16,7 @@ from zipper.inference.sampling import SamplingOptions
 from zipper.model.config import Modality
 from zipper.model.cross_attention import GateScale, resolve_gate_scale
 from zipper.model.zipper import Segment, ZipperModel
-from zipper.results import Passage
+from zipper.results import AlignmentHead, Direction, Passage
 from zipper.speech.delivery import AS_GENERATED, Delivery
 
 HALF_CHARACTER = "\ufffd"  # how a character reads while the token of its last byte is missing

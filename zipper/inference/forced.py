@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from zipper.alignment.heads import Direction
 from zipper.inference.session import Session
 from zipper.model.config import MODALITIES
 from zipper.model.zipper import Segment, ZipperModel
+from zipper.results import Direction
 
 
 @torch.inference_mode()

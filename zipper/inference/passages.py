@@ -11,14 +11,21 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from zipper.alignment.heads import AlignmentHead, Direction
-from zipper.alignment.words import group_words, mean_weights, token_spans, unheard_seconds, word_times
+from zipper.alignment.dtw import dtw_path
+from zipper.alignment.words import (
+    decode_pieces,
+    group_words,
+    mean_weights,
+    token_spans,
+    unheard_seconds,
+    word_times_of_mean,
+)
 from zipper.inference.generate import Step
 from zipper.model.config import Modality
 from zipper.model.cross_attention import GateScale, resolve_gate_scale
 from zipper.model.zipper import ZipperModel
 from zipper.rates import TOKEN_RATE
-from zipper.results import Attention, Passage, Token, Word
+from zipper.results import AlignmentHead, Attention, Direction, Passage, Token, Word
 
 TOKEN_SECONDS = 1 / TOKEN_RATE
 
@@ -58,17 +65,22 @@ def make_passage(
     """
     weights = _weights(steps, direction)  # (Z, H, T text, T speech)
     voiced = given.voiced[: len(given.codes)]
-    times = word_times(weights, heads, given.pieces, TOKEN_SECONDS, voiced)
-    starts, stops = token_spans(mean_weights(weights, heads, len(given.pieces)))
+    mean = mean_weights(weights, heads, len(given.pieces))
+    times = word_times_of_mean(mean, given.pieces, TOKEN_SECONDS, voiced)
+    path = dtw_path(-mean)
+    starts, stops = token_spans(*path)
     text_tokens = tuple(
-        Token(piece, given.clock(first * TOKEN_SECONDS), given.clock(stop * TOKEN_SECONDS))
+        Token(_token_text(piece), given.clock(first * TOKEN_SECONDS), given.clock(stop * TOKEN_SECONDS))
         for piece, first, stop in zip(given.pieces, starts.tolist(), stops.tolist(), strict=True)
     )
     speech_tokens = tuple(
         Token(str(code), given.clock(index * TOKEN_SECONDS), given.clock((index + 1) * TOKEN_SECONDS))
         for index, code in enumerate(given.codes)
     )
-    attention = Attention(direction, weights.astype(np.float16), gates, text_tokens, speech_tokens)
+    best_first = tuple(sorted(heads, key=lambda head: -head.score))
+    attention = Attention(
+        direction, weights.astype(np.float16), gates, text_tokens, speech_tokens, best_first, np.stack(path, axis=1)
+    )
     unheard = unheard_seconds(times, voiced, TOKEN_SECONDS)
     return Passage(given.text, _words(given, times), attention, given.start, given.end, unheard)
 
@@ -98,6 +110,12 @@ def _weights(steps: Sequence[Step], direction: Direction) -> npt.NDArray[np.floa
     if direction == "speech_from_text":
         weights = weights.transpose(2, 3)
     return weights.contiguous().numpy()
+
+
+def _token_text(piece: str) -> str:
+    """A byte-level piece as it reads; as it is where it holds only part of a character."""
+    text = decode_pieces([piece])
+    return piece if "\ufffd" in text else text  # the replacement character: bytes that are no whole character
 
 
 def readable(text: str) -> str:

@@ -23,9 +23,9 @@ class AttentionMap(gr.HTML):
     """Shows what `payload.map_payload` returns; None: nothing yet.
 
     player: CSS selector of another player on the page, such as that of streamed speech, whose sound moves the
-    cursor too. exports: whether there is a button for the event `export`, whose data is the selection shown
-    (see `payload.select`). Event `turn`: the page comes to another `passage`, and waits for what
-    `payload.turn_payload` returns. Everything else, from hover to head switch, happens in the browser.
+    cursor too. Event `export`: a click on the export button; its data is the selection (see
+    `payload.parse_selection`). Event `load_passage`: the page needs the picture of another `passage`, as
+    `payload.passage_payload` returns it. Everything else, from hover to head switch, happens in the browser.
     """
 
     def __init__(
@@ -33,7 +33,6 @@ class AttentionMap(gr.HTML):
         value: dict[str, Any] | Callable[..., dict[str, Any] | None] | None = None,
         *,
         player: str | None = None,
-        exports: bool = True,
         elem_id: str | None = None,
         elem_classes: list[str] | str | None = None,
         visible: bool = True,
@@ -50,10 +49,8 @@ class AttentionMap(gr.HTML):
             visible=visible,
             render=render,
             player=player,
-            exports=exports,
         )
         self.player = player
-        self.exports = exports
 
     def api_info(self) -> dict[str, Any]:
         """Of programs that call an event of the page: the map is an object, not text."""

@@ -14,9 +14,9 @@ function colorMap(dark) {
   const stops = dark ? DARK_MAP : LIGHT_MAP;
   const table = new Uint32Array(256);
   for (let i = 0; i < 256; i++) {
-    const place = (i / 255) * (stops.length - 1);
-    const low = Math.min(Math.floor(place), stops.length - 2);
-    const mixed = stops[low].map((value, k) => value + (stops[low + 1][k] - value) * (place - low));
+    const position = (i / 255) * (stops.length - 1);
+    const low = Math.min(Math.floor(position), stops.length - 2);
+    const mixed = stops[low].map((value, k) => value + (stops[low + 1][k] - value) * (position - low));
     const [r, g, b] = oklch(...mixed);
     table[i] = (255 << 24) | (b << 16) | (g << 8) | r;
   }

@@ -14,7 +14,7 @@ async function openPassage(payload, index) {
   const raw = payload.passages[index];
   const [weights, path, peaks, mel] = await Promise.all([raw.weights, raw.path, raw.peaks, raw.mel].map(unpack));
   const [points, heads, rows, columns] = raw.shape;
-  const tokens = raw.tokens.map(([text, start, end, opens]) => ({ text: text || "␣", start, end, opens, word: "" }));
+  const tokens = raw.tokens.map(([text, start, end, startsWord]) => ({ text: text || "␣", start, end, startsWord, word: "" }));
   nameWords(tokens);
   return {
     index, points, heads, rows, columns, weights, tokens,
@@ -27,7 +27,7 @@ async function openPassage(payload, index) {
     mel, bands: raw.mel_shape[0], frames: raw.mel_shape[1],
     words: raw.words.map(asItem),
     codes: raw.codes,
-    known: new Map(),
+    matrices: new Map(),
   };
 }
 
@@ -40,7 +40,7 @@ function asItem([text, start, end, confidence]) {
 function nameWords(tokens) {
   for (let first = 0; first < tokens.length; ) {
     let stop = first + 1;
-    while (stop < tokens.length && !tokens[stop].opens) stop++;
+    while (stop < tokens.length && !tokens[stop].startsWord) stop++;
     const word = tokens.slice(first, stop).map((token) => token.text).join("");
     for (; first < stop; first++) tokens[first].word = word;
   }
@@ -50,15 +50,15 @@ function nameWords(tokens) {
 function matrixOf(passage, heads, selection) {
   const { view, point, head, normalize } = selection;
   const key = [view, view === "head" || view === "point" ? point : "", view === "head" ? head : "", normalize].join();
-  if (!passage.known.has(key)) {
-    if (passage.known.size > 40) passage.known.clear();
+  if (!passage.matrices.has(key)) {
+    if (passage.matrices.size > 40) passage.matrices.clear();
     const values = meanOf(passage, chosenHeads(passage, heads, selection));
     if (normalize === "row maximum") scaleRows(values, passage.rows, passage.columns);
     let largest = 0;
     for (let i = 0; i < values.length; i++) if (values[i] > largest) largest = values[i];
-    passage.known.set(key, { values, largest });
+    passage.matrices.set(key, { values, largest });
   }
-  return passage.known.get(key);
+  return passage.matrices.get(key);
 }
 
 /** [zip point, head] pairs that a selection averages. */
@@ -83,15 +83,15 @@ function meanOf(passage, chosen) {
 
 function scaleRows(values, rows, columns) {
   for (let row = 0; row < rows; row++) {
-    const line = values.subarray(row * columns, (row + 1) * columns);
+    const rowValues = values.subarray(row * columns, (row + 1) * columns);
     let largest = 0;
-    for (const value of line) if (value > largest) largest = value;
-    if (largest > 0) for (let i = 0; i < columns; i++) line[i] /= largest;
+    for (const value of rowValues) if (value > largest) largest = value;
+    if (largest > 0) for (let i = 0; i < columns; i++) rowValues[i] /= largest;
   }
 }
 
 /** Index of the item spoken at a time, -1 for none; starts rise. */
-function spokenAt(items, time) {
+function itemIndexAt(items, time) {
   let low = 0;
   let high = items.length;
   while (low < high) {

@@ -1,4 +1,4 @@
-"""The attention map that is shown, as files: a picture for a paper (PNG, SVG) and its numbers (CSV, NPZ, JSON)."""
+"""The selected attention map as files: a picture for a paper (PNG, SVG) and its numbers (CSV, NPZ, JSON)."""
 
 import csv
 import io
@@ -19,16 +19,12 @@ from app.components.attention_map.mel import mel_strip
 from app.components.attention_map.payload import (
     PEAKS,
     Selection,
-    alignment_heads,
-    mapped,
-    select,
-    shown_matrix,
+    parse_selection,
+    passages_with_map,
+    selected_matrix,
     waveform_peaks,
 )
-from app.state import Shown
-from zipper.alignment.dtw import dtw_path
-from zipper.alignment.heads import AlignmentHead
-from zipper.alignment.words import decode_pieces, mean_weights
+from app.state import DisplayedResult
 from zipper.errors import OptionError
 from zipper.export import export
 from zipper.files import save
@@ -56,8 +52,8 @@ WORD_INCHES = 0.16  # least distance of two word labels above the map
 _DRAWING = threading.Lock()
 
 
-class ShownMap(NamedTuple):
-    """One matrix (T text, T speech) out of a result, what it is called, and the passage it belongs to."""
+class SelectedMap(NamedTuple):
+    """The selected matrix (T text, T speech) of a result, its name, and the passage that it belongs to."""
 
     passage: Passage
     selection: Selection
@@ -70,40 +66,40 @@ class ShownMap(NamedTuple):
         return self.passage.attention
 
 
-def export_map(shown: Shown, selection: Mapping[str, Any], heads: Sequence[AlignmentHead], folder: Path) -> list[str]:
-    """Write the matrix that is shown into a folder: paths of a PNG, an SVG, a CSV, an NPZ and the words as JSON.
+def export_map(displayed: DisplayedResult, selection: Mapping[str, Any], folder: Path) -> list[str]:
+    """Write the selected matrix into a folder; returns the paths of a PNG, an SVG, a CSV, an NPZ and the words as JSON.
 
-    selection: as it comes from a page (see `payload.select`); nothing in it is trusted. OptionError for a result
+    selection: as it comes from a page, see `payload.parse_selection`; it is not trusted. OptionError for a result
     without a map.
     """
-    found = shown_map(shown, selection, heads)
-    stem = file_stem(found)
+    selected = selected_map(displayed, selection)
+    stem = file_stem(selected)
     with _DRAWING:
-        figure = draw(shown, found, heads)
+        figure = draw(displayed, selected)
         pictures = {f"{stem}.{kind}": _rendered(figure, kind) for kind in ("png", "svg")}
     files = {
         **pictures,
-        f"{stem}.csv": matrix_csv(found).encode("utf-8"),
-        f"{stem}.npz": matrix_npz(found),
-        f"{stem.split('-')[0]}-words.json": export(shown.result, "json").encode("utf-8"),
+        f"{stem}.csv": matrix_csv(selected).encode("utf-8"),
+        f"{stem}.npz": matrix_npz(selected),
+        f"{stem.split('-')[0]}-words.json": export(displayed.result, "json").encode("utf-8"),
     }
     return [str(save(folder / name, data)) for name, data in files.items()]
 
 
-def shown_map(shown: Shown, selection: Mapping[str, Any], heads: Sequence[AlignmentHead]) -> ShownMap:
-    """The matrix that a page's selection means; OptionError for a result without one."""
-    passages = mapped(shown)
+def selected_map(displayed: DisplayedResult, selection: Mapping[str, Any]) -> SelectedMap:
+    """The map that a page has selected; OptionError for a result without one."""
+    passages = passages_with_map(displayed)
     if not passages:
         raise OptionError("There is no attention map to export here: only one modality was used.")
-    chosen = select(selection, passages)
+    chosen = parse_selection(selection, passages)
     passage = passages[chosen.passage]
-    return ShownMap(passage, chosen, *shown_matrix(passage.attention, heads, chosen))
+    return SelectedMap(passage, chosen, *selected_matrix(passage.attention, chosen))
 
 
-def file_stem(found: ShownMap) -> str:
-    """A file name of ours, such as "recognition-zip3-head2"."""
-    chosen = found.selection
-    task = "recognition" if found.attention.direction == "text_from_speech" else "synthesis"
+def file_stem(selected: SelectedMap) -> str:
+    """The start of the file names, such as "recognition-zip3-head2"."""
+    chosen = selected.selection
+    task = "recognition" if selected.attention.direction == "text_from_speech" else "synthesis"
     views = {
         "head": f"zip{chosen.point + 1}-head{chosen.head + 1}",
         "point": f"zip{chosen.point + 1}-mean",
@@ -114,9 +110,9 @@ def file_stem(found: ShownMap) -> str:
     return f"{task}-{views[chosen.view]}{passage}"
 
 
-def draw(shown: Shown, found: ShownMap, heads: Sequence[AlignmentHead]) -> Figure:
+def draw(displayed: DisplayedResult, selected: SelectedMap) -> Figure:
     """The figure: the map with tokens, words and path, a legend, and the sound beneath."""
-    rows, columns = found.matrix.shape
+    rows, columns = selected.matrix.shape
     width = float(np.clip(columns / TOKEN_RATE * SECOND_INCHES, NARROWEST_INCHES, WIDEST_INCHES))
     height = min(max(rows, 6) * ROW_INCHES, TALLEST_INCHES)
     size = (width + MARGIN_INCHES, height + 2 * STRIP_INCHES + MARGIN_INCHES)
@@ -125,23 +121,23 @@ def draw(shown: Shown, found: ShownMap, heads: Sequence[AlignmentHead]) -> Figur
     axes = figure.add_subplot(grid[0])
     wave = figure.add_subplot(grid[1], sharex=axes)
     mel = figure.add_subplot(grid[2], sharex=axes)
-    _draw_map(figure, axes, found, heads, 72 * 0.8 * height / max(rows, 6))
-    _draw_words(axes, found.passage.words, width)
-    _draw_sound(wave, mel, shown, found.passage)
+    _draw_map(figure, axes, selected, 72 * 0.8 * height / max(rows, 6))
+    _draw_words(axes, selected.passage.words, width)
+    _draw_sound(wave, mel, displayed, selected.passage)
     mel.set_xlabel("seconds")
-    _titles(figure, shown, found)
+    _draw_title(figure, displayed, selected)
     for text in figure.findobj(Text):
-        text.set_parse_math(False)  # people's text may well hold dollar signs
+        text.set_parse_math(False)  # user text may contain dollar signs
     return figure
 
 
-def _draw_map(figure: Figure, axes: Axes, found: ShownMap, heads: Sequence[AlignmentHead], font_size: float) -> None:
-    attention = found.attention
-    rows, columns = found.matrix.shape
-    start, end = _span(found.passage)
-    top = max(float(found.matrix.max()), 1e-6)
+def _draw_map(figure: Figure, axes: Axes, selected: SelectedMap, font_size: float) -> None:
+    attention = selected.attention
+    rows = len(selected.matrix)
+    start, end = _span(selected.passage)
+    top = max(float(selected.matrix.max()), 1e-6)
     image = axes.imshow(
-        found.matrix,
+        selected.matrix,
         cmap=COLORS,
         vmin=0.0,
         vmax=top,
@@ -149,15 +145,15 @@ def _draw_map(figure: Figure, axes: Axes, found: ShownMap, heads: Sequence[Align
         interpolation="none",
         extent=(start, end, rows - 0.5, -0.5),
     )
-    axes.set_yticks(range(rows), [readable(t.text) for t in attention.text_tokens], fontsize=min(8.0, font_size))
+    axes.set_yticks(range(rows), [printable_label(t) for t in attention.text_tokens], fontsize=min(8.0, font_size))
     axes.set_ylabel("text tokens")
     axes.tick_params(labelbottom=False)
-    opens = [i for i, token in enumerate(attention.text_tokens) if i and opens_word(token)]
-    axes.hlines([i - 0.5 for i in opens], start, end, colors=BOUNDARY, linewidths=0.4, linestyles="dotted")
-    text, speech = dtw_path(-mean_weights(attention.weights, alignment_heads(attention, heads), rows))
+    word_starts = [i for i, token in enumerate(attention.text_tokens) if i and token.text.startswith(" ")]
+    axes.hlines([i - 0.5 for i in word_starts], start, end, colors=BOUNDARY, linewidths=0.4, linestyles="dotted")
+    text, speech = attention.path.T
     axes.plot(start + (speech + 0.5) / TOKEN_RATE, text, color=PATH, linewidth=0.9, label="alignment path")
     axes.legend(loc="upper right", fontsize=7, framealpha=0.85, borderpad=0.3)
-    share = found.selection.normalize == "row maximum"
+    share = selected.selection.normalize == "row maximum"
     bar = figure.colorbar(image, ax=axes, fraction=0.03, pad=0.01, aspect=36)
     bar.set_label("share of the row's largest weight" if share else "attention weight (softmax)", fontsize=8)
     bar.ax.tick_params(labelsize=7)
@@ -171,10 +167,10 @@ def _draw_words(axes: Axes, words: Sequence[Any], width: float) -> None:
     last = -np.inf
     for word in words:
         middle = (word.start + word.end) / 2
-        place = (middle - low) / max(high - low, 1e-6) * width
-        if place - last < WORD_INCHES:
+        position = (middle - low) / max(high - low, 1e-6) * width
+        if position - last < WORD_INCHES:
             continue
-        last = place
+        last = position
         axes.annotate(
             word.text,
             (middle, 1.0),
@@ -189,18 +185,18 @@ def _draw_words(axes: Axes, words: Sequence[Any], width: float) -> None:
         )
 
 
-def _draw_sound(wave: Axes, mel: Axes, shown: Shown, passage: Passage) -> None:
+def _draw_sound(wave: Axes, mel: Axes, displayed: DisplayedResult, passage: Passage) -> None:
     """Waveform and mel strip of the passage, on the map's axis of seconds."""
-    rate = shown.sample_rate
-    heard = shown.samples[round(passage.start * rate) : round(passage.end * rate)]
-    peaks = waveform_peaks(heard, rate)
+    rate = displayed.sample_rate
+    samples = displayed.samples[round(passage.start * rate) : round(passage.end * rate)]
+    peaks = waveform_peaks(samples, rate)
     times = passage.start + (np.arange(len(peaks)) + 0.5) / PEAKS
     wave.fill_between(times, peaks[:, 0] / 127, peaks[:, 1] / 127, color="0.3", linewidth=0)
     wave.set_ylim(-1, 1)
     wave.set_ylabel("wave", fontsize=8, rotation=0, ha="right", va="center")
-    bands = mel_strip(heard, rate)
+    bands = mel_strip(samples, rate)
     if bands.size:
-        extent = (passage.start, passage.start + len(heard) / rate, 0, 1)
+        extent = (passage.start, passage.start + len(samples) / rate, 0, 1)
         mel.imshow(bands, cmap="gray_r", aspect="auto", origin="lower", extent=extent, interpolation="bilinear")
     mel.set_ylabel("mel", fontsize=8, rotation=0, ha="right", va="center")
     wave.tick_params(labelbottom=False, bottom=False)
@@ -209,16 +205,16 @@ def _draw_sound(wave: Axes, mel: Axes, shown: Shown, passage: Passage) -> None:
         axes.set_yticks([])
 
 
-def _titles(figure: Figure, shown: Shown, found: ShownMap) -> None:
-    """What is shown, which heads, and how far their gates are open."""
-    chosen, passages = found.selection, len(shown.result.passages)
-    details = [found.name[0].upper() + found.name[1:]]
+def _draw_title(figure: Figure, displayed: DisplayedResult, selected: SelectedMap) -> None:
+    """The result, the selected heads, and how far their gates are open."""
+    chosen, passages = selected.selection, len(displayed.result.passages)
+    details = [selected.name[0].upper() + selected.name[1:]]
     if chosen.view in ("head", "point"):
-        attention, feed_forward = found.attention.gates[chosen.point]
+        attention, feed_forward = selected.attention.gates[chosen.point]
         details.append(f"gates: attention {attention:.2f}, feed-forward {feed_forward:.2f}")
     if passages > 1:
         details.append(f"passage {chosen.passage + 1} of {passages}")
-    title = f"{shown.title}: {QUESTIONS[found.attention.direction]}"
+    title = f"{displayed.title}: {QUESTIONS[selected.attention.direction]}"
     figure.suptitle(f"{title}\n{'; '.join(details)}", x=0.01, ha="left", fontsize=10)
 
 
@@ -233,29 +229,29 @@ def _rendered(figure: Figure, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def matrix_csv(found: ShownMap) -> str:
+def matrix_csv(selected: SelectedMap) -> str:
     """The matrix as a table: a row for each text token with its times, a column for each speech token's start."""
-    lines = io.StringIO()
-    writer = csv.writer(lines)
-    speech = found.attention.speech_tokens
+    table = io.StringIO()
+    writer = csv.writer(table)
+    speech = selected.attention.speech_tokens
     writer.writerow(["token", "start", "end", *(f"{token.start:.2f}" for token in speech)])
-    for token, row in zip(found.attention.text_tokens, found.matrix, strict=True):
-        cells = [_cell(readable(token.text)), f"{token.start:.2f}", f"{token.end:.2f}"]
+    for token, row in zip(selected.attention.text_tokens, selected.matrix, strict=True):
+        cells = [_cell(printable_label(token)), f"{token.start:.2f}", f"{token.end:.2f}"]
         writer.writerow([*cells, *(f"{weight:.5g}" for weight in row)])
-    return lines.getvalue()
+    return table.getvalue()
 
 
-def matrix_npz(found: ShownMap) -> bytes:
+def matrix_npz(selected: SelectedMap) -> bytes:
     """The matrix with its tokens, their times in seconds, the gates and its name, without pickled objects."""
-    attention = found.attention
+    attention = selected.attention
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer,
-        weights=found.matrix,
-        name=np.array(found.name),
+        weights=selected.matrix,
+        name=np.array(selected.name),
         direction=np.array(attention.direction),
         gates=attention.gates,
-        text_tokens=np.array([readable(token.text) for token in attention.text_tokens]),
+        text_tokens=np.array([printable_label(token) for token in attention.text_tokens]),
         text_times=_times(attention.text_tokens),
         speech_tokens=np.array([int(token.text) for token in attention.speech_tokens], np.int32),
         speech_times=_times(attention.speech_tokens),
@@ -263,14 +259,9 @@ def matrix_npz(found: ShownMap) -> bytes:
     return buffer.getvalue()
 
 
-def readable(piece: str) -> str:
-    """A text piece on one line, without the space that opens it."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in decode_pieces([piece]).strip()) or piece.strip()
-
-
-def opens_word(token: Token) -> bool:
-    """Whether a word begins with this token."""
-    return token.text.startswith(" ")
+def printable_label(token: Token) -> str:
+    """A text token on one line, without the space that opens it."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in token.text.strip())
 
 
 def _times(tokens: Sequence[Token]) -> npt.NDArray[np.float32]:
@@ -278,5 +269,5 @@ def _times(tokens: Sequence[Token]) -> npt.NDArray[np.float32]:
 
 
 def _cell(text: str) -> str:
-    """A token as spreadsheets may open it: none is taken for a formula."""
+    """A token as a cell that spreadsheets do not take for a formula."""
     return f"'{text}" if len(text) > 1 and text[0] in "=+-@" else text

@@ -2,43 +2,43 @@
 // page; `element`, `props`, `trigger` and `watch` come from gr.HTML. The template is fixed, so the page's own
 // updates never touch what is built here.
 
-const found = new Map();
-const $ = (name) => found.get(name) ?? found.set(name, element.querySelector(`.zm-${name}`)).get(name);
+const parts = new Map();
+const $ = (name) => parts.get(name) ?? parts.set(name, element.querySelector(`.zm-${name}`)).get(name);
 const root = element.querySelector(".zm");
 const audio = $("audio");
 const stage = $("stage");
 const scroller = $("scroller");
 
-const SHORTEST = 0.3; // s, a slice that can be made out
-const AROUND = 0.2; // s before and after a moment between words
+const MIN_SLICE_SECONDS = 0.3; // s, a slice that can be made out
+const CONTEXT_SECONDS = 0.2; // s before and after a moment between words
 const ZOOMS = [1, 2, 4, 8];
-const NARROW_GUTTER = 72; // px for the labels of rows on a small screen
-const NARROWEST = 26; // px a second, below which the time axis starts stretched
+const NARROW_GUTTER_WIDTH = 72; // px for the labels of rows on a small screen
+const MIN_PX_PER_SECOND = 26; // px a second, below which the time axis starts stretched
 
 let payload = null;
 let passage = null;
-let place = null;
-let look = null;
+let layout = null;
+let theme = null;
 let cell = null; // {row, column} under pointer or keys; row -1 beneath the matrix
-let marked = -1; // row stressed in the gutter
+let markedRow = -1; // row stressed in the gutter
 let tracks = [];
 let zoom = 1;
-let driver = audio; // the player that moves the cursor
+let activePlayer = audio; // the player that moves the cursor
 let sliceStart = 0;
 let sliceEnd = Infinity;
-let frame = 0;
-let request = 0; // counts values, so that a late unpacking is dropped
-let wanted = 0; // passage to show as soon as its picture is here
-let grid = false;
-let tokenView = false;
+let animationFrame = 0;
+let requestCount = 0; // counts values, so that a late unpacking is dropped
+let wantedPassage = 0; // passage to show as soon as its picture is here
+let gridView = false; // thumbnails of all heads in place of one matrix
+let tokenView = false; // tokens in place of words above the map
 const selection = { passage: 0, view: "alignment", point: 0, head: 0, normalize: "softmax" };
 
 // ---- values ----------------------------------------------------------------------------------------------
 
 async function update() {
   const value = props.value;
-  if (value?.picture) return receive(value);
-  const mine = ++request;
+  if (value?.picture) return receivePicture(value);
+  const ownRequest = ++requestCount;
   stop();
   if (!value || !value.passages?.length) {
     payload = passage = null;
@@ -48,9 +48,9 @@ async function update() {
     return;
   }
   const opened = await openPassage(value, 0).catch((error) => failed(error));
-  if (mine !== request || !opened) return;
+  if (ownRequest !== requestCount || !opened) return;
   payload = { ...value, passages: value.passages.map((raw) => ({ ...raw })) };
-  selection.passage = wanted = 0;
+  selection.passage = wantedPassage = 0;
   selection.point = Math.min(selection.point, opened.points - 1);
   selection.head = Math.min(selection.head, opened.heads - 1);
   $("empty").hidden = true;
@@ -62,9 +62,9 @@ async function update() {
     ? "Gates into the speech tower: how much of the text comes through at each zip point"
     : "Gates into the text tower: how much of the speech comes through at each zip point";
   fillChips($("chips"), payload.heads, showHead);
-  const room = $("frame").clientWidth - NARROW_GUTTER;
-  zoom = ZOOMS.find((factor) => (room * factor) / opened.seconds >= NARROWEST) ?? ZOOMS.at(-1);
-  show(opened);
+  const room = $("frame").clientWidth - NARROW_GUTTER_WIDTH;
+  zoom = ZOOMS.find((factor) => (room * factor) / opened.seconds >= MIN_PX_PER_SECOND) ?? ZOOMS.at(-1);
+  showPassage(opened);
   root.dataset.state = "ready";
 }
 
@@ -86,7 +86,6 @@ function fillSelectors(opened) {
   const option = (value, text) => Object.assign(make("option", "", text), { value });
   const points = Array.from({ length: opened.points }, (_, z) => option(z, `${z + 1}`));
   $("point").replaceChildren(...points);
-  $("export").hidden = props.exports === false;
   $("passages").hidden = payload.passages.length < 2;
 }
 
@@ -100,38 +99,38 @@ function fillHeads() {
   $("head").replaceChildren(option("mean", "mean"), ...heads);
 }
 
-function show(opened) {
+function showPassage(opened) {
   passage = opened;
   selection.passage = opened.index;
   cell = null;
-  marked = -1;
+  markedRow = -1;
   $("passage").textContent = `passage ${opened.index + 1} of ${payload.passages.length}`;
   $("previous").disabled = opened.index === 0;
   $("next").disabled = opened.index === payload.passages.length - 1;
   fillStrip();
   resize();
-  if (!driver.paused) ask(opened.index + 1); // the sound will soon be there
+  if (!activePlayer.paused) requestPassage(opened.index + 1); // the sound will soon be there
 }
 
-async function goTo(index) {
-  wanted = index;
-  if (!payload.passages[index].weights) return ask(index);
-  const mine = ++request;
+async function goToPassage(index) {
+  wantedPassage = index;
+  if (!payload.passages[index].weights) return requestPassage(index);
+  const ownRequest = ++requestCount;
   const opened = await openPassage(payload, index);
-  if (mine === request) show(opened);
+  if (ownRequest === requestCount) showPassage(opened);
 }
 
 /** Have the picture of a passage sent, unless it is here or there is no such passage. */
-function ask(index) {
+function requestPassage(index) {
   const raw = payload?.passages[index];
-  if (raw && !raw.weights) trigger("turn", { passage: index });
+  if (raw && !raw.weights) trigger("load_passage", { passage: index });
 }
 
-/** The picture of a passage has come; of another result than the one shown, it is too late. */
-function receive({ result, turned, picture }) {
+/** A picture of a passage arrives; it is dropped if another result is on the page by now. */
+function receivePicture({ result, index, picture }) {
   if (payload?.result !== result) return;
-  Object.assign(payload.passages[turned], picture);
-  if (turned === wanted && turned !== passage.index) goTo(turned);
+  Object.assign(payload.passages[index], picture);
+  if (index === wantedPassage && index !== passage.index) goToPassage(index);
 }
 
 function fillStrip() {
@@ -155,66 +154,66 @@ function fillStrip() {
 
 // ---- drawing ---------------------------------------------------------------------------------------------
 
-function readLook() {
+function readTheme() {
   const style = getComputedStyle(root);
   const color = (name) => style.getPropertyValue(`--zm-${name}`).trim();
   const dark = root.closest(".dark") !== null;
-  if (!look || look.dark !== dark) look = { dark, colors: colorMap(dark) };
-  look.font = style.fontFamily;
-  const names = ["ink", "dim", "line", "boundary", "path", "casing", "wave", "accent", "veil"];
-  for (const name of names) look[name] = color(name);
+  if (!theme || theme.dark !== dark) theme = { dark, colors: colorMap(dark) };
+  theme.font = style.fontFamily;
+  const names = ["ink", "muted", "border", "boundary", "path", "outline", "wave", "accent", "hover"];
+  for (const name of names) theme[name] = color(name);
 }
 
 /** Lay out for the present width and theme, and draw everything. */
 function resize() {
   if (!passage || !root.offsetWidth) return;
-  readLook();
-  const gutter = gutterWidth($("gutter"), passage, look, root.offsetWidth < 560 ? NARROW_GUTTER : 120);
+  readTheme();
+  const gutter = gutterWidth($("gutter"), passage, theme, root.offsetWidth < 560 ? NARROW_GUTTER_WIDTH : 120);
   const ratio = Math.min(window.devicePixelRatio || 1, 3);
-  place = layOut(passage, Math.max(60, $("frame").clientWidth - gutter), zoom, ratio);
-  place.gutter = gutter;
-  stage.style.width = `${place.width}px`;
-  stage.style.height = `${place.height}px`;
+  layout = computeLayout(passage, Math.max(60, $("frame").clientWidth - gutter), zoom, ratio);
+  layout.gutter = gutter;
+  stage.style.width = `${layout.width}px`;
+  stage.style.height = `${layout.height}px`;
   $("factor").textContent = `${zoom}×`;
   $("out").disabled = zoom === ZOOMS[0];
   $("in").disabled = zoom === ZOOMS.at(-1);
   const ramp = Float32Array.from({ length: 256 }, (_, i) => i);
-  paint($("ramp"), ramp, 256, 1, 255, look.colors);
-  drawGutter($("gutter"), gutter, place, passage, look, marked);
+  paint($("ramp"), ramp, 256, 1, 255, theme.colors);
+  drawGutter($("gutter"), gutter, layout, passage, theme, markedRow);
   draw();
-  drawOver($("over"), place, passage, look, cell);
+  drawHover($("over"), layout, passage, theme, cell);
   moveCursor();
 }
 
 /** Draw the matrix that is selected; all that a change of head costs. */
 function draw() {
-  if (!passage || !place) return;
-  const shown = matrixOf(passage, payload.heads, selection);
+  if (!passage || !layout) return;
+  const matrix = matrixOf(passage, payload.heads, selection);
   for (const button of $("views").children) {
     button.setAttribute("aria-pressed", button.dataset.view === currentView());
   }
   for (const label of root.querySelectorAll(".zm-of-head")) label.hidden = currentView() !== "head";
-  $("grid").hidden = !grid;
-  for (const name of ["frame", "readout", "below", "details"]) $(name).hidden = grid;
-  $("chips").hidden = grid || selection.view !== "alignment" || !payload.heads[0][2];
-  $("name").textContent = `${payload.title}: ${grid ? "all heads, each by its own largest weight" : matrixName()}`;
-  $("high").textContent = grid ? "largest" : shown.largest.toFixed(2);
+  $("grid").hidden = !gridView;
+  for (const name of ["frame", "readout", "below", "details"]) $(name).hidden = gridView;
+  $("chips").hidden = gridView || selection.view !== "alignment" || !payload.heads[0][2];
+  $("name").textContent = `${payload.title}: ${gridView ? "all heads, each by its own largest weight" : matrixName()}`;
+  $("high").textContent = gridView ? "largest" : matrix.largest.toFixed(2);
   $("explain").textContent = explanation();
-  if (grid) {
-    fillGrid($("grid"), passage, payload.heads, selection, look, showHead);
+  if (gridView) {
+    fillGrid($("grid"), passage, payload.heads, selection, theme, showHead);
     return;
   }
   fillHeads();
   $("point").value = selection.point;
   $("head").value = selection.view === "point" ? "mean" : selection.head;
   const options = { path: $("with-path").checked, words: $("with-words").checked };
-  drawBase($("base"), place, passage, shown, look, options);
-  stage.setAttribute("aria-label", summary(shown));
-  if ($("details").open) fillTable($("table"), passage, shown);
+  drawBase($("base"), layout, passage, matrix, theme, options);
+  stage.setAttribute("aria-label", summarize(matrix));
+  if ($("details").open) fillTable($("table"), passage, matrix);
 }
 
 function currentView() {
-  return grid ? "grid" : selection.view === "point" ? "head" : selection.view;
+  return gridView ? "grid" : selection.view === "point" ? "head" : selection.view;
 }
 
 function headsName() {
@@ -229,7 +228,7 @@ function matrixName() {
 }
 
 function explanation() {
-  const stronger = look.dark ? "brighter" : "darker";
+  const stronger = theme.dark ? "brighter" : "darker";
   const recognition = payload.direction === "text_from_speech";
   const seen = recognition
     ? `Each row is a piece of the text, each column 40 ms of the sound: the ${stronger} a spot, the more the model ` +
@@ -243,19 +242,19 @@ function explanation() {
   return `${seen} ${scale}`;
 }
 
-function summary(shown) {
+function summarize(matrix) {
   const { tokens, start, seconds: length } = passage;
   const way = payload.direction === "text_from_speech" ? "from text to speech" : "from speech to text";
   return (
     `Attention map ${way}, ${matrixName()}: ${tokens.length} text tokens by ${length.toFixed(1)} seconds from ` +
-    `${start.toFixed(1)} s, largest value ${shown.largest.toFixed(2)}. The path runs from “${tokens[0].word}” to ` +
+    `${start.toFixed(1)} s, largest value ${matrix.largest.toFixed(2)}. The path runs from “${tokens[0].word}” to ` +
     `“${tokens.at(-1).word}”. Arrow keys move through it, Enter plays.`
   );
 }
 
 function showHead(point, head) {
   Object.assign(selection, { view: "head", point, head });
-  grid = false;
+  gridView = false;
   draw();
   $("views").querySelector('[data-view="head"]').focus(); // what was chosen from is gone, and the focus with it
 }

@@ -1,18 +1,18 @@
-"""A small spectrogram to look at: log-mel bands of speech at any rate, as bytes."""
+"""A small spectrogram for display: log-mel bands of speech at any rate, as bytes."""
 
 import functools
 
 import numpy as np
 import numpy.typing as npt
 
-from zipper.audio.mel import hz_to_mel, mel_to_hz
+from zipper.audio.mel_scale import hz_to_mel, mel_to_hz
 
 BANDS = 40
 FRAMES = 50  # a second
 WINDOW_SECONDS = 0.025  # s, one analysis window
-HIGHEST_HZ = 8000.0  # upper edge of the last band: all that a recording at 16 kHz holds
-RANGE_DB = 70.0  # dB below the loudest that are still told from silence
-SILENCE = 1e-8  # power of the loudest band below which there is nothing to see
+HIGHEST_HZ = 8000.0  # upper edge of the last band, the highest frequency in a recording at 16 kHz
+RANGE_DB = 70.0  # dB under the loudest band, below which everything is drawn as silence
+SILENCE = 1e-8  # power of the loudest band up to which the strip stays empty
 
 
 def mel_strip(samples: npt.NDArray[np.float32], rate: int) -> npt.NDArray[np.uint8]:
@@ -27,7 +27,8 @@ def mel_strip(samples: npt.NDArray[np.float32], rate: int) -> npt.NDArray[np.uin
     bands = power @ _filterbank(rate, window).T  # (frames, bands)
     loudest = max(float(bands.max(initial=0.0)), SILENCE)
     decibels = 10 * np.log10(np.maximum(bands / loudest, 1e-12))
-    return np.rint(255 * np.clip(1 + decibels / RANGE_DB, 0, 1)).astype(np.uint8).T
+    strip: npt.NDArray[np.uint8] = np.rint(255 * np.clip(1 + decibels / RANGE_DB, 0, 1)).astype(np.uint8).T
+    return strip
 
 
 @functools.lru_cache(maxsize=4)
@@ -41,4 +42,5 @@ def _filterbank(rate: int, window: int) -> npt.NDArray[np.float32]:
     # A band narrower than the spacing of the bins would stay empty: it takes the bin nearest to its middle
     nearest = np.abs(bins - middle).argmin(1)
     triangles[np.arange(BANDS), nearest] = np.maximum(triangles[np.arange(BANDS), nearest], 0.5)
-    return (np.maximum(triangles, 0) * 2 / (high - low)).astype(np.float32)
+    weights: npt.NDArray[np.float32] = (np.maximum(triangles, 0) * 2 / (high - low)).astype(np.float32)
+    return weights

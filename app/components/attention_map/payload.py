@@ -1,10 +1,10 @@
-"""What a result's attention map needs in the browser, as JSON: packed weights, sound, words, path and gates.
+"""The data of an attention map for the browser, as JSON: packed weights, sound, words, path and gates.
 
-Weights travel as bytes: the square root of each weight's share of its head's maximum, 0..255, so that faint
-weights keep their shape; shares below FAINTEST are 0, which lets deflate make a tenth of the rest. Every array
-is base64 of deflated little-endian numbers. A long recording has many passages, of which one is shown at a time:
-of all of them the page gets the words, of the first one also the picture, and it asks for the others' pictures
-when it comes to them. So the work before a result is shown is that of one passage, however long the recording.
+Weights are sent as bytes: the square root of each weight's share of its head's maximum, 0..255, so that small weights
+keep their precision; shares below FAINTEST become 0, which compresses the rest to about a tenth. Every array is base64
+of deflated little-endian numbers. A long recording has many passages, of which one is shown at a time: the page gets
+the words of all passages and the picture of the first, and requests other pictures when it shows them. So the work
+before a result is shown is that of one passage, however long the recording.
 """
 
 import base64
@@ -16,18 +16,15 @@ import numpy as np
 import numpy.typing as npt
 
 from app.components.attention_map.mel import mel_strip
-from app.state import Shown
-from zipper.alignment.dtw import dtw_path
-from zipper.alignment.heads import AlignmentHead
-from zipper.alignment.words import decode_pieces, mean_weights
+from app.state import DisplayedResult
 from zipper.rates import TOKEN_RATE
 from zipper.results import Attention, Passage, Speech
 
-View = Literal["alignment", "mean", "point", "head"]
+HeadView = Literal["alignment", "mean", "point", "head"]
 Normalize = Literal["softmax", "row maximum"]
 FAINTEST = 1e-3  # share of a head's maximum
 PEAKS = 100  # pairs of lowest and highest sample a second
-QUIETEST_PEAK = 0.05  # full scale of the waveform strip, at least: silence stays flat
+QUIETEST_PEAK = 0.05  # least full scale of the waveform strip, so that silence stays flat
 DEFLATE = 6
 
 
@@ -38,25 +35,23 @@ class Selection(NamedTuple):
     """
 
     passage: int = 0
-    view: View = "alignment"
+    view: HeadView = "alignment"
     point: int = 0
     head: int = 0
     normalize: Normalize = "softmax"
 
 
-def select(data: Mapping[str, Any], passages: Sequence[Passage]) -> Selection:
-    """A selection that came from a page: unknown names become the default, indices are clamped."""
+def parse_selection(data: Mapping[str, Any], passages: Sequence[Passage]) -> Selection:
+    """A selection from a page: unknown names become the default, indices are clamped."""
     passage = _index(data.get("passage"), len(passages))
     points, heads = passages[passage].attention.weights.shape[:2]
-    view: View = _one_of(data.get("view"), get_args(View))
+    view: HeadView = _one_of(data.get("view"), get_args(HeadView))
     normalize: Normalize = _one_of(data.get("normalize"), get_args(Normalize))
     return Selection(passage, view, _index(data.get("point"), points), _index(data.get("head"), heads), normalize)
 
 
-def shown_matrix(
-    attention: Attention, heads: Sequence[AlignmentHead], selection: Selection
-) -> tuple[npt.NDArray[np.float32], str]:
-    """The weights that a selection shows (T text, T speech), and what they are called."""
+def selected_matrix(attention: Attention, selection: Selection) -> tuple[npt.NDArray[np.float32], str]:
+    """The weights of a selection (T text, T speech), and their name."""
     weights = attention.weights.astype(np.float32)
     if selection.view == "head":
         matrix = weights[selection.point, selection.head]
@@ -65,9 +60,9 @@ def shown_matrix(
         matrix = weights[selection.point].mean(0)
         name = f"zip point {selection.point + 1}, mean of {weights.shape[1]} heads"
     elif selection.view == "alignment":
-        chosen = alignment_heads(attention, heads)
-        matrix = np.mean([weights[head.zip_point, head.head] for head in chosen], axis=0, dtype=np.float32)
-        name = f"mean of {len(chosen)} alignment heads"
+        heads = attention.heads
+        matrix = np.mean([weights[head.zip_point, head.head] for head in heads], axis=0, dtype=np.float32)
+        name = f"mean of {len(heads)} alignment heads"
     else:
         matrix, name = weights.mean((0, 1)), f"mean of all {weights.shape[0] * weights.shape[1]} heads"
     if selection.normalize == "row maximum":
@@ -75,58 +70,49 @@ def shown_matrix(
     return matrix, f"{name}, softmax weights"
 
 
-def alignment_heads(attention: Attention, heads: Sequence[AlignmentHead]) -> list[AlignmentHead]:
-    """Those of the map's direction, best first; all its heads, without a score, while none has been chosen."""
-    points, count = attention.weights.shape[:2]
-    chosen = [h for h in heads if h.direction == attention.direction and h.zip_point < points and h.head < count]
-    every = [AlignmentHead(attention.direction, z, h, 0.0) for z in range(points) for h in range(count)]
-    return sorted(chosen, key=lambda head: -head.score) or every
-
-
-def mapped(shown: Shown) -> list[Passage]:
+def passages_with_map(displayed: DisplayedResult) -> list[Passage]:
     """The passages of a result that have a map: none where only one modality was used."""
-    return [passage for passage in shown.result.passages if passage.attention.weights.size]
+    return [passage for passage in displayed.result.passages if passage.attention.weights.size]
 
 
-def map_payload(shown: Shown, heads: Sequence[AlignmentHead], audio_url: str | None = None) -> dict[str, Any] | None:
-    """What an AttentionMap draws to begin with, JSON-able; None where only one modality was used.
+def map_payload(displayed: DisplayedResult, audio_url: str | None = None) -> dict[str, Any] | None:
+    """The value of an AttentionMap, JSON-able; None where only one modality was used.
 
-    heads: the model's alignment heads. audio_url: where a browser loads the sound from. Of the passages, only the
-    first comes with its picture; see `turn_payload`.
+    audio_url: where a browser loads the sound from. Only the first passage has its picture; see `passage_payload`.
     """
-    passages = mapped(shown)
+    passages = passages_with_map(displayed)
     if not passages:
         return None
     first = passages[0].attention
     outlines = [_outline(passage) for passage in passages]
     return {
-        "result": shown.name,
-        "title": shown.title,
+        "result": displayed.id,
+        "title": displayed.title,
         "direction": first.direction,
-        "seconds": round(len(shown.samples) / shown.sample_rate, 3),
+        "seconds": round(len(displayed.samples) / displayed.sample_rate, 3),
         "seconds_per_token": 1 / TOKEN_RATE,
         "audio": audio_url,
-        "synthesized": isinstance(shown.result, Speech),
-        "heads": [[h.zip_point, h.head, round(h.score, 4)] for h in alignment_heads(first, heads)],
+        "synthesized": isinstance(displayed.result, Speech),
+        "heads": [[h.zip_point, h.head, round(h.score, 4)] for h in first.heads],
         "gates": [[round(float(gate), 4) for gate in row] for row in first.gates],
-        "passages": [outlines[0] | _picture(passages[0], shown, heads), *outlines[1:]],
+        "passages": [outlines[0] | _picture(passages[0], displayed), *outlines[1:]],
     }
 
 
-def turn_payload(shown: Shown, heads: Sequence[AlignmentHead], index: object) -> dict[str, Any] | None:
+def passage_payload(displayed: DisplayedResult, index: object) -> dict[str, Any] | None:
     """The picture of another passage of a result that is on the page, JSON-able; None where there is no map.
 
     index: as it comes from the page, clamped.
     """
-    passages = mapped(shown)
+    passages = passages_with_map(displayed)
     if not passages:
         return None
     number = _index(index, len(passages))
-    return {"result": shown.name, "turned": number, "picture": _picture(passages[number], shown, heads)}
+    return {"result": displayed.id, "index": number, "picture": _picture(passages[number], displayed)}
 
 
 def _outline(passage: Passage) -> dict[str, Any]:
-    """Where a passage lies and what is said in it."""
+    """Start, size and words of a passage."""
     return {
         "start": round(passage.start, 3),
         "shape": list(passage.attention.weights.shape),
@@ -134,23 +120,23 @@ def _outline(passage: Passage) -> dict[str, Any]:
     }
 
 
-def _picture(passage: Passage, shown: Shown, heads: Sequence[AlignmentHead]) -> dict[str, Any]:
-    """What is drawn of a passage, packed."""
+def _picture(passage: Passage, displayed: DisplayedResult) -> dict[str, Any]:
+    """The arrays that are drawn of a passage, packed."""
     attention = passage.attention
     weights, maxima = quantize(attention.weights)
-    rate = shown.sample_rate
-    heard = shown.samples[round(passage.start * rate) : round(passage.end * rate)]
-    mel = mel_strip(heard, rate)
+    rate = displayed.sample_rate
+    samples = displayed.samples[round(passage.start * rate) : round(passage.end * rate)]
+    mel = mel_strip(samples, rate)
     return {
         "weights": packed(weights),
         "maxima": [round(float(m), 6) for m in maxima.ravel()],
-        "path": packed(np.stack(_path(attention, heads), 1).astype("<u2")),
+        "path": packed(attention.path.astype("<u2")),
         "tokens": [
-            _timed(_readable(token.text), token.start, token.end, index == 0 or token.text.startswith(" "))
+            _timed(token.text.strip(), token.start, token.end, index == 0 or token.text.startswith(" "))
             for index, token in enumerate(attention.text_tokens)
         ],
         "codes": [token.text for token in attention.speech_tokens],
-        "peaks": packed(waveform_peaks(heard, rate)),
+        "peaks": packed(waveform_peaks(samples, rate)),
         "mel": packed(mel),
         "mel_shape": list(mel.shape),
     }
@@ -184,20 +170,8 @@ def waveform_peaks(samples: npt.NDArray[np.float32], rate: int) -> npt.NDArray[n
     return np.rint(127 * pairs).astype(np.int8)
 
 
-def _path(attention: Attention, heads: Sequence[AlignmentHead]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Rows and columns of the warping path that the word times were read from."""
-    chosen = alignment_heads(attention, heads)
-    return dtw_path(-mean_weights(attention.weights, chosen, attention.weights.shape[2]))
-
-
-def _timed(text: str, start: float, end: float, more: float | bool | None) -> list[Any]:
-    return [text, round(start, 3), round(end, 3), round(more, 4) if isinstance(more, float) else more]
-
-
-def _readable(piece: str) -> str:
-    """A piece as text without the space that opens it; the bytes of a split character as they are."""
-    text = decode_pieces([piece]).strip()
-    return piece.strip() if "\ufffd" in text else text
+def _timed(text: str, start: float, end: float, extra: float | bool | None) -> list[Any]:
+    return [text, round(start, 3), round(end, 3), round(extra, 4) if isinstance(extra, float) else extra]
 
 
 def _one_of(value: object, names: Sequence[Any]) -> Any:

@@ -4,14 +4,14 @@ function cellAt(event) {
   const box = stage.getBoundingClientRect();
   const column = Math.floor(((event.clientX - box.left) / box.width) * passage.columns);
   const y = event.clientY - box.top;
-  const row = y < place.matrix ? Math.floor(y / place.row) : -1;
+  const row = y < layout.matrix ? Math.floor(y / layout.row) : -1;
   return { row: Math.max(-1, row), column: Math.min(passage.columns - 1, Math.max(0, column)) };
 }
 
-function describe({ row, column }) {
+function describeCell({ row, column }) {
   const time = seconds(timeOf(passage, column));
   if (row < 0) {
-    const word = passage.words[spokenAt(passage.words, timeOf(passage, column))];
+    const word = passage.words[itemIndexAt(passage.words, timeOf(passage, column))];
     return word ? `“${word.text}”, ${time}` : time;
   }
   const token = passage.tokens[row];
@@ -21,32 +21,32 @@ function describe({ row, column }) {
   return `“${token.text}”${within} × ${time}: ${value.toFixed(3)}${relative}, ${headsName()}`;
 }
 
-function point(to) {
+function selectCell(to) {
   cell = to;
-  drawOver($("over"), place, passage, look, cell);
-  mark(cell ? cell.row : -1);
+  drawHover($("over"), layout, passage, theme, cell);
+  markRow(cell ? cell.row : -1);
   const tip = $("tip");
   tip.style.display = cell ? "block" : "none";
   if (!cell) return;
-  tip.textContent = describe(cell);
+  tip.textContent = describeCell(cell);
   const frameBox = $("frame").getBoundingClientRect();
   const stageBox = stage.getBoundingClientRect();
-  const x = stageBox.left - frameBox.left + ((cell.column + 0.5) / passage.columns) * place.width;
-  const y = (cell.row < 0 ? place.words : cell.row * place.row) - 8;
+  const x = stageBox.left - frameBox.left + ((cell.column + 0.5) / passage.columns) * layout.width;
+  const y = (cell.row < 0 ? layout.words : cell.row * layout.row) - 8;
   tip.style.left = `${Math.min(Math.max(x - tip.offsetWidth / 2, 0), frameBox.width - tip.offsetWidth)}px`;
-  tip.style.top = `${y - tip.offsetHeight < -40 ? y + place.row + 18 : y - tip.offsetHeight}px`;
+  tip.style.top = `${y - tip.offsetHeight < -40 ? y + layout.row + 18 : y - tip.offsetHeight}px`;
 }
 
-function mark(row) {
-  if (row === marked) return;
-  marked = row;
-  drawGutter($("gutter"), place.gutter, place, passage, look, marked);
+function markRow(row) {
+  if (row === markedRow) return;
+  markedRow = row;
+  drawGutter($("gutter"), layout.gutter, layout, passage, theme, markedRow);
 }
 
 /** The word spoken at a moment, or what surrounds it. */
 function playMoment(time) {
-  const word = passage.words[spokenAt(passage.words, time)];
-  play(word ?? { start: time - AROUND, end: time + AROUND });
+  const word = passage.words[itemIndexAt(passage.words, time)];
+  play(word ?? { start: time - CONTEXT_SECONDS, end: time + CONTEXT_SECONDS });
 }
 
 function onKey(event) {
@@ -61,18 +61,18 @@ function onKey(event) {
   else if (event.key === "Home") to.column = 0;
   else if (event.key === "End") to.column = passage.columns - 1;
   else if (event.key === "Enter" || event.key === " ") playMoment(timeOf(passage, at.column));
-  else if (event.key === "Escape") return point(null);
+  else if (event.key === "Escape") return selectCell(null);
   else return;
   event.preventDefault();
   to.row = Math.min(passage.rows - 1, Math.max(0, to.row));
   to.column = Math.min(passage.columns - 1, Math.max(0, to.column));
-  follow((to.column / passage.columns) * place.width);
-  point(to);
-  $("readout").textContent = describe(to);
+  keepInView((to.column / passage.columns) * layout.width);
+  selectCell(to);
+  $("readout").textContent = describeCell(to);
 }
 
 /** Keep a position of the stage in sight while it is stretched. */
-function follow(x) {
+function keepInView(x) {
   const room = scroller.clientWidth;
   if (x < scroller.scrollLeft || x > scroller.scrollLeft + room * 0.9) scroller.scrollLeft = x - room * 0.15;
 }

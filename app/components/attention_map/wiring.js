@@ -4,31 +4,31 @@ const listening = new AbortController(); // ends what listens outside of the ele
 document.addEventListener("play", onPlay, { capture: true, signal: listening.signal });
 for (const name of ["pause", "seeked", "ended", "timeupdate"]) {
   audio.addEventListener(name, () => {
-    if (!frame) frame = requestAnimationFrame(tick);
+    if (!animationFrame) animationFrame = requestAnimationFrame(tick);
   });
 }
 audio.addEventListener("pause", () => {
   sliceEnd = Infinity;
 });
 
-stage.addEventListener("pointermove", (event) => passage && point(cellAt(event)));
-stage.addEventListener("pointerleave", () => passage && point(null));
+stage.addEventListener("pointermove", (event) => passage && selectCell(cellAt(event)));
+stage.addEventListener("pointerleave", () => passage && selectCell(null));
 stage.addEventListener("click", (event) => {
   if (!passage) return;
-  point(cellAt(event));
+  selectCell(cellAt(event));
   playMoment(timeOf(passage, cell.column));
 });
 stage.addEventListener("keydown", onKey);
 stage.addEventListener("focus", () => {
-  if (passage && !cell && stage.matches(":focus-visible")) point({ row: passage.path[0], column: passage.path[1] });
+  if (passage && !cell && stage.matches(":focus-visible")) selectCell({ row: passage.path[0], column: passage.path[1] });
 });
-stage.addEventListener("blur", () => passage && point(null));
+stage.addEventListener("blur", () => passage && selectCell(null));
 
 $("views").addEventListener("click", (event) => {
   const { view } = event.target.dataset;
   if (!view) return;
-  grid = view === "grid";
-  if (!grid) selection.view = view;
+  gridView = view === "grid";
+  if (!gridView) selection.view = view;
   draw();
 });
 $("point").addEventListener("change", (event) => {
@@ -52,7 +52,7 @@ for (const [name, by] of [["out", -1], ["in", 1]]) {
   });
 }
 for (const [name, by] of [["previous", -1], ["next", 1]]) {
-  $(name).addEventListener("click", () => goTo(passage.index + by));
+  $(name).addEventListener("click", () => goToPassage(passage.index + by));
 }
 for (const [name, tokens] of [["show-words", false], ["show-tokens", true]]) {
   $(name).addEventListener("click", () => {

@@ -1,12 +1,12 @@
-// A microphone that sends its sound about once a second and shows what the server has read of it so far.
+// A microphone that sends its sound about once a second and shows what the server has transcribed so far.
 //
-// One message is under way at a time: the next one goes out when the last is answered, and holds everything that was
-// recorded since. So nothing is lost while the server is busy, and a message that comes twice does no harm, as it
-// names the sample at which it begins. Text from the server is only ever set as text.
-const EVERY = 1000; // ms between messages
-const ANSWER = 60000; // ms after which a message that was not answered is sent again
-const SILENCE = 4000; // ms without any sound after which the person is told
-const WANTED_RATE = 16000; // Hz; browsers that cannot give it record at their own rate
+// Only one message is under way at a time: the next one is sent when the last is answered, and holds all sound recorded
+// since. No sound is lost while the server is busy, and a repeated message does no harm, because each names the sample
+// at which it begins. Text from the server is only ever set as text.
+const SEND_INTERVAL = 1000; // ms between messages
+const ANSWER_TIMEOUT = 60000; // ms after which a message that was not answered is sent again
+const SILENCE_TIMEOUT = 4000; // ms without any sound after which the person is told
+const PREFERRED_RATE = 16000; // Hz; browsers that cannot give it record at their own rate
 
 const button = element.querySelector(".live-button");
 const level = element.querySelector(".live-level");
@@ -14,9 +14,9 @@ const clock = element.querySelector(".live-clock");
 const note = element.querySelector(".live-note");
 const finalText = element.querySelector(".live-text .live-final");
 const tentativeText = element.querySelector(".live-text .live-tentative");
-const most = Number(props.seconds) || 60;
+const maxSeconds = Number(props.seconds) || 60;
 
-let take = null; // the recording: {name, rate, chunks, start, recorded, last, waiting, sentAt, stream, context, timer}
+let current = null; // the recording under way: {name, rate, chunks, start, recorded, last, waiting, sentAt, stream, context, timer}
 
 const RECORDER = `registerProcessor("recorder", class extends AudioWorkletProcessor {
   process(inputs) {
@@ -25,11 +25,11 @@ const RECORDER = `registerProcessor("recorder", class extends AudioWorkletProces
   }
 });`;
 
-function say(text) {
+function showNote(text) {
   note.textContent = text;
 }
 
-function refusal(error) {
+function microphoneError(error) {
   if (!window.isSecureContext || !navigator.mediaDevices)
     return "A browser only opens the microphone on https or localhost; upload a recording instead.";
   if (error && error.name === "NotAllowedError")
@@ -38,30 +38,30 @@ function refusal(error) {
   return "The microphone could not be opened.";
 }
 
-async function listen(fresh) {
-  fresh.stream = await navigator.mediaDevices.getUserMedia({ audio: { channelCount: 1 } });
+async function openMicrophone(recording) {
+  recording.stream = await navigator.mediaDevices.getUserMedia({ audio: { channelCount: 1 } });
   try {
-    fresh.context = new AudioContext({ sampleRate: WANTED_RATE });
-    fresh.context.createMediaStreamSource(fresh.stream).disconnect();
+    recording.context = new AudioContext({ sampleRate: PREFERRED_RATE });
+    recording.context.createMediaStreamSource(recording.stream).disconnect();
   } catch {
-    fresh.context = new AudioContext();
+    recording.context = new AudioContext();
   }
-  fresh.rate = Math.round(fresh.context.sampleRate);
+  recording.rate = Math.round(recording.context.sampleRate);
   const module = URL.createObjectURL(new Blob([RECORDER], { type: "text/javascript" }));
   try {
-    await fresh.context.audioWorklet.addModule(module);
+    await recording.context.audioWorklet.addModule(module);
   } finally {
     URL.revokeObjectURL(module);
   }
-  const node = new AudioWorkletNode(fresh.context, "recorder", { channelCount: 1, channelCountMode: "explicit" });
-  node.port.onmessage = (event) => keep(fresh, event.data);
-  fresh.context.createMediaStreamSource(fresh.stream).connect(node);
-  node.connect(fresh.context.destination); // its output is silence; some browsers only run what is connected
-  await fresh.context.resume();
+  const node = new AudioWorkletNode(recording.context, "recorder", { channelCount: 1, channelCountMode: "explicit" });
+  node.port.onmessage = (event) => appendSamples(recording, event.data);
+  recording.context.createMediaStreamSource(recording.stream).connect(node);
+  node.connect(recording.context.destination); // its output is silence; some browsers only run what is connected
+  await recording.context.resume();
 }
 
-function keep(fresh, samples) {
-  if (fresh.last) return;
+function appendSamples(recording, samples) {
+  if (recording.last) return;
   const whole = new Int16Array(samples.length);
   let peak = 0;
   for (let i = 0; i < samples.length; i++) {
@@ -69,62 +69,62 @@ function keep(fresh, samples) {
     whole[i] = Math.round(value * 32767);
     peak = Math.max(peak, Math.abs(value));
   }
-  fresh.chunks.push(whole);
-  fresh.recorded += whole.length;
-  fresh.peak = Math.max(fresh.peak, peak);
-  if (peak > 0.003) fresh.heardAt = performance.now();
+  recording.chunks.push(whole);
+  recording.recorded += whole.length;
+  recording.peak = Math.max(recording.peak, peak);
+  if (peak > 0.003) recording.lastSoundAt = performance.now();
 }
 
 async function start() {
   const name = Array.from(crypto.getRandomValues(new Uint32Array(3)), (n) => n.toString(36)).join("");
-  const fresh = { name, chunks: [], start: 0, recorded: 0, peak: 0, last: false, waiting: false, sentAt: 0 };
+  const recording = { name, chunks: [], start: 0, recorded: 0, peak: 0, last: false, waiting: false, sentAt: 0 };
   button.disabled = true;
   finalText.textContent = tentativeText.textContent = "";
-  say("Opening the microphone …");
+  showNote("Opening the microphone …");
   try {
-    await listen(fresh);
+    await openMicrophone(recording);
   } catch (error) {
-    release(fresh);
-    say(refusal(error));
+    release(recording);
+    showNote(microphoneError(error));
     return;
   } finally {
     button.disabled = false;
   }
-  take = fresh;
-  take.sentAt = take.heardAt = performance.now();
-  take.timer = setInterval(tick, 100);
+  current = recording;
+  current.sentAt = current.lastSoundAt = performance.now();
+  current.timer = setInterval(tick, 100);
   button.textContent = "Stop and read it all";
   button.setAttribute("aria-pressed", "true");
-  say("Listening: speak.");
+  showNote("Listening: speak.");
 }
 
 function tick() {
   const now = performance.now();
-  level.value = Math.min(1, Math.sqrt(take.peak) * 1.2);
-  take.peak *= 0.6;
-  const seconds = take.recorded / take.rate;
-  clock.textContent = `${seconds.toFixed(0)} / ${most} s`;
-  if (!element.isConnected) return release(take);
-  if (!take.last && seconds >= most) stop();
-  else if (!take.last && now - take.heardAt > SILENCE) say("The microphone gives no sound; is it muted?");
-  else if (!take.last && note.textContent.startsWith("The microphone")) say("Listening: speak.");
-  if (take.waiting ? now - take.sentAt > ANSWER : !take.last && now - take.sentAt >= EVERY) send();
+  level.value = Math.min(1, Math.sqrt(current.peak) * 1.2);
+  current.peak *= 0.6;
+  const seconds = current.recorded / current.rate;
+  clock.textContent = `${seconds.toFixed(0)} / ${maxSeconds} s`;
+  if (!element.isConnected) return release(current);
+  if (!current.last && seconds >= maxSeconds) stop();
+  else if (!current.last && now - current.lastSoundAt > SILENCE_TIMEOUT) showNote("The microphone gives no sound; is it muted?");
+  else if (!current.last && note.textContent.startsWith("The microphone")) showNote("Listening: speak.");
+  if (current.waiting ? now - current.sentAt > ANSWER_TIMEOUT : !current.last && now - current.sentAt >= SEND_INTERVAL) send();
 }
 
 function send() {
   let length = 0;
-  for (const chunk of take.chunks) length += chunk.length;
+  for (const chunk of current.chunks) length += chunk.length;
   const sound = new Int16Array(length);
-  let at = 0;
-  for (const chunk of take.chunks) {
-    sound.set(chunk, at);
-    at += chunk.length;
+  let offset = 0;
+  for (const chunk of current.chunks) {
+    sound.set(chunk, offset);
+    offset += chunk.length;
   }
-  take.chunks = [sound];
-  take.waiting = true;
-  take.sentAt = performance.now();
-  const message = { take: take.name, rate: take.rate, start: take.start, sound: base64(sound), last: take.last };
-  trigger("heard", message);
+  current.chunks = [sound];
+  current.waiting = true;
+  current.sentAt = performance.now();
+  const message = { recording: current.name, rate: current.rate, start: current.start, sound: base64(sound), last: current.last };
+  trigger("chunk", message);
 }
 
 function base64(sound) {
@@ -135,57 +135,57 @@ function base64(sound) {
 }
 
 function stop() {
-  take.last = true;
-  release(take, true);
+  current.last = true;
+  release(current, true);
   button.textContent = "Start speaking";
   button.setAttribute("aria-pressed", "false");
   button.disabled = true;
-  say("Reading the rest …");
-  if (!take.waiting) send();
+  showNote("Reading the rest …");
+  if (!current.waiting) send();
 }
 
-function release(old, keepTimer) {
-  if (old.stream) old.stream.getTracks().forEach((track) => track.stop());
-  if (old.context && old.context.state !== "closed") old.context.close();
-  if (old.timer && !keepTimer) clearInterval(old.timer);
+function release(recording, keepTimer) {
+  if (recording.stream) recording.stream.getTracks().forEach((track) => track.stop());
+  if (recording.context && recording.context.state !== "closed") recording.context.close();
+  if (recording.timer && !keepTimer) clearInterval(recording.timer);
   level.value = 0;
 }
 
-function end(text) {
-  release(take);
-  take = null;
+function endRecording(text) {
+  release(current);
+  current = null;
   button.disabled = false;
   button.textContent = "Start speaking";
   button.setAttribute("aria-pressed", "false");
-  say(text);
+  showNote(text);
 }
 
-function forget(received) {
-  let known = received - take.start;
-  while (known > 0 && take.chunks.length) {
-    const chunk = take.chunks[0];
-    if (chunk.length <= known) take.chunks.shift();
-    else take.chunks[0] = chunk.slice(known);
-    known -= chunk.length;
+function dropReceived(received) {
+  let rest = received - current.start;
+  while (rest > 0 && current.chunks.length) {
+    const chunk = current.chunks[0];
+    if (chunk.length <= rest) current.chunks.shift();
+    else current.chunks[0] = chunk.slice(rest);
+    rest -= chunk.length;
   }
-  take.start = received;
+  current.start = received;
 }
 
 watch("value", () => {
   const answer = props.value;
-  if (!take || !answer || answer.take !== take.name) return;
-  take.waiting = false;
-  if (answer.problem && answer.received === undefined) return end(answer.problem); // the server holds no sound of it
-  if (answer.problem) say(answer.problem);
-  forget(answer.received);
+  if (!current || !answer || answer.recording !== current.name) return;
+  current.waiting = false;
+  if (answer.problem && answer.received === undefined) return endRecording(answer.problem); // the server holds no sound of it
+  if (answer.problem) showNote(answer.problem);
+  dropReceived(answer.received);
   finalText.textContent = answer.final;
   tentativeText.textContent = answer.tentative;
   finalText.parentElement.scrollTop = finalText.parentElement.scrollHeight;
   if (answer.finished) {
-    end(answer.problem ? answer.problem : answer.full ? `That was ${most} s, the most for a live recording; all words are final.` : "All words are final.");
-    trigger("whole", {});
-  } else if (take.last) send();
+    endRecording(answer.problem ? answer.problem : answer.full ? `That was ${maxSeconds} s, the most for a live recording; all words are final.` : "All words are final.");
+    trigger("finished", {});
+  } else if (current.last) send();
 });
 
-button.addEventListener("click", () => (take ? stop() : start()));
-if (!window.isSecureContext || !navigator.mediaDevices) say(refusal());
+button.addEventListener("click", () => (current ? stop() : start()));
+if (!window.isSecureContext || !navigator.mediaDevices) showNote(microphoneError());

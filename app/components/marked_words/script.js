@@ -1,4 +1,4 @@
-// Shows {caption, words: [[text, mark or null], ...]}; all of it may quote people, so it is only ever set as text.
+// Shows {caption, words: [[text, mark or null], ...]}. All of it may be user text, so it is only ever set as text.
 const classes = { wrong: "wrong", "left out": "missing", added: "added", continued: "continued" };
 
 function marked(text, mark) {
@@ -8,9 +8,9 @@ function marked(text, mark) {
   return part;
 }
 
-function spoken(text) {
+function hiddenText(text) {
   const part = document.createElement("span");
-  part.className = "said";
+  part.className = "visually-hidden";
   part.textContent = text;
   return part;
 }
@@ -18,12 +18,12 @@ function spoken(text) {
 function show() {
   const { caption = "", words = [] } = props.value || {};
   element.querySelector(".caption").textContent = caption;
-  const line = element.querySelector(".words");
-  line.replaceChildren();
+  const container = element.querySelector(".words");
+  container.replaceChildren();
   for (const [text, mark] of words) {
-    if (line.childNodes.length) line.append(" ");
-    if (!mark) line.append(text);
-    else line.append(spoken(`(${mark}:`), marked(text, mark), spoken(")"));
+    if (container.childNodes.length) container.append(" ");
+    if (!mark) container.append(text);
+    else container.append(hiddenText(`(${mark}:`), marked(text, mark), hiddenText(")"));
   }
   const kinds = [...new Set(words.map((word) => word[1]).filter(Boolean))];
   element.querySelector(".legend").replaceChildren(...kinds.map((kind) => marked(kind, kind)));

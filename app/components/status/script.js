@@ -1,4 +1,4 @@
-// Shows {text, busy, share}; text comes from the server and may quote people, so it is only ever set as text.
+// Shows {text, busy, share}; text may contain user text, so it is only ever set as text.
 const sentence = element.querySelector("p");
 const bar = element.querySelector("progress");
 

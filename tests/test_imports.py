@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     {"errors", "limits", "rates"},
     {"files"},
-    {"results", "audio", "text"},  # what requests return is data, which every part may name
+    {"results", "weights", "audio", "text"},  # what requests return is data, which every part may name
     {"speech", "subtitles", "terminal"},
     {"model"},
     {"export"},

@@ -73,7 +73,7 @@ def test_fusion_goes_on_with_the_text_tower_that_learned_on(work: Path, model_fo
     assert not torch.equal(learned.embedding.weight, before.text.embedding.weight)
 
     def fuse(new_text_tower: bool) -> ZipperModel:
-        stages.fuse(
+        stages.train_fusion(
             FusionConfig(ONE_STEP, ("set",), ("set",), batch_tokens=64, start=start, new_text_tower=new_text_tower),
             work,
             False,
@@ -133,7 +133,7 @@ def test_an_encoder_half_cannot_shrink(model_folder: Path) -> None:
 
 
 def test_jitter_moves_codes_to_neighbors_and_nothing_else(model_folder: Path) -> None:
-    stage = ZipStage(checkpoint.load(model_folder / "zipper"), ZipLoss(hearing_jitter=0.5, levels=LEVELS))
+    stage = ZipStage(checkpoint.load(model_folder / "zipper"), ZipLoss(asr_jitter=0.5, levels=LEVELS))
     ids = torch.arange(18).repeat(4000, 1)  # 16 codes, begin and end
     moved = stage._jitter(ids, 0.5)
     assert torch.equal(moved[:, 16:], ids[:, 16:])
@@ -147,7 +147,7 @@ def test_jitter_moves_codes_to_neighbors_and_nothing_else(model_folder: Path) ->
 
 def test_levels_that_do_not_fit_the_codes_are_refused(model_folder: Path) -> None:
     with pytest.raises(ConfigError, match="levels"):
-        ZipStage(checkpoint.load(model_folder / "zipper"), ZipLoss(hearing_jitter=0.1, levels=(8, 8)))
+        ZipStage(checkpoint.load(model_folder / "zipper"), ZipLoss(asr_jitter=0.1, levels=(8, 8)))
 
 
 def test_the_mean_of_two_models_keeps_what_they_share(tmp_path: Path, model_folder: Path) -> None:

@@ -72,18 +72,18 @@ class Batch(NamedTuple):
 
 def each_speaker(voices: Sequence[Voice], work: Path) -> tuple[Voice, ...]:
     """The same, with EVERYONE replaced by the speakers that the labels of the source name, sharing share and hours."""
-    found: list[Voice] = []
+    all_voices: list[Voice] = []
     for voice in voices:
         if voice.speaker != EVERYONE:
-            found.append(voice)
+            all_voices.append(voice)
             continue
         folders = [work / "labels" / source.removesuffix(".tar") for source in voice.sources]
         speakers = sorted({row.speaker for folder in folders for row in read_aligned(folder)})
         if not speakers:
             raise DataError(f"{voice.source} names no speaker.")
         share, hours = voice.share / len(speakers), voice.hours / len(speakers)
-        found += [Voice(f"{voice.name}-{who}", voice.source, who, share, hours, shipped=False) for who in speakers]
-    return tuple(found)
+        all_voices += [Voice(f"{voice.name}-{who}", voice.source, who, share, hours, shipped=False) for who in speakers]
+    return tuple(all_voices)
 
 
 def choose(voice: Voice, data: Path) -> list[str]:

@@ -17,8 +17,7 @@ SUFFIXES = (".opus", ".flac", ".wav")
 class Utterance:
     """One recording and its transcript.
 
-    `words` holds (word, start, end) in seconds where true times are known; `phones` (symbol, seconds) in order where
-    the audio came from a generator that tells them.
+    `phones` holds (symbol, seconds) in order where a generator made the audio and tells them; else it is empty.
     """
 
     id: str

@@ -22,10 +22,10 @@ def assemble(work: Path, out: Path, share: float = 1.0) -> None:
     """
     if not 0 < share <= 1:
         raise ConfigError("The share of the new weights must lie above 0 and be at most 1.")
-    found = [part for part in PARTS if (work / part).is_dir()]
-    if not found:
+    finished = [part for part in PARTS if (work / part).is_dir()]
+    if not finished:
         raise ConfigError(f"{work.name} holds no finished part; train one of {', '.join(PARTS)} first.")
-    for part in found:
+    for part in finished:
         (out / part).mkdir(parents=True, exist_ok=True)
         for file in sorted((work / part).iterdir()):
             target = out / part / file.name

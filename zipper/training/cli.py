@@ -24,11 +24,11 @@ from zipper.speech.tokenizer import SpeechTokenizer
 from zipper.text.tokenizer import TextTokenizer
 from zipper.training import detokenizer, stages
 from zipper.training.assemble import assemble
-from zipper.training.compare_tokenizers import compare
 from zipper.training.config import CONFIGS, FusionConfig, PretrainConfig, TokenizerConfig, load_config
 from zipper.training.loop import LoopConfig
+from zipper.training.quantization_cost import measure_cost
 
-CASE_LINES = 120_000  # lines of the corpus that the case of words is learnt from
+CASE_LINES = 120_000  # lines of the corpus that the case of words is learned from
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -60,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
     features.add_argument("--augment", type=int, metavar="SEED", help="change each recording as microphones would")
     labels = add("labels", "text style, phones and word times", _labels)
     labels.add_argument("sources", type=Path, nargs="+", help="the same sources, generated ones first")
-    labels.add_argument("--corpus", type=Path, required=True, help="text from which the case of words is learnt")
+    labels.add_argument("--corpus", type=Path, required=True, help="text from which the case of words is learned")
     labels.add_argument("--steps", type=int, default=1200, help="of the phone classifier (default %(default)s)")
     labels.add_argument(
         "--augment", type=int, metavar="SEED", help="label the views of `features --augment SEED` after them"
@@ -103,12 +103,12 @@ def parser() -> argparse.ArgumentParser:
     tokens.add_argument(
         "--suffix", default="", help="of the names of the tokens, so that those of two tokenizers lie side by side"
     )
-    compared = add("compare", "what the quantizer costs a recognizer", _compare)
-    compared.add_argument("sources", type=Path, nargs="+", help="prepared tars or folders of recordings")
-    compared.add_argument("--whisper", type=Path, required=True, help="Hugging Face folder of Whisper base")
-    compared.add_argument("--steps", type=int, default=500, help="of each recognizer (default %(default)s)")
-    compared.add_argument("--held-out", type=int, default=20, help="recordings of each source to read")
-    compared.add_argument("--resume", action="store_true", help="go on from the last save")
+    cost = add("quantization-cost", "how many word errors the quantizer adds", _quantization_cost)
+    cost.add_argument("sources", type=Path, nargs="+", help="prepared tars or folders of recordings")
+    cost.add_argument("--whisper", type=Path, required=True, help="Hugging Face folder of Whisper base")
+    cost.add_argument("--steps", type=int, default=500, help="of each recognizer (default %(default)s)")
+    cost.add_argument("--held-out", type=int, default=20, help="recordings of each source to read")
+    cost.add_argument("--resume", action="store_true", help="go on from the last save")
     add("pretrain-text", "pre-train the text tower", _pretrain_text)
     add("pretrain-speech", "pre-train the speech tower", _pretrain_speech)
     add("zip", "fuse the towers", _zip)
@@ -156,14 +156,14 @@ def _labels(a: argparse.Namespace) -> None:
         ) from error
     with a.corpus.open(encoding="utf-8") as file:
         style = Truecaser.learn(line for line, _ in zip(file, range(CASE_LINES), strict=False))
-    found = {source: read_source(source) for source in a.sources}
+    utterances_of = {source: read_source(source) for source in a.sources}
     stores = {source: Store(a.work / "features" / _name(source)) for source in a.sources}
-    generated = next((s for s, utterances in found.items() if any(u.phones for u in utterances)), None)
+    generated = next((s for s, utterances in utterances_of.items() if any(u.phones for u in utterances)), None)
     if generated is None:
         raise DataError("Labels need at least one source of generated speech, whose phone durations are known.")
-    classifier = train_classifier(stores[generated], found[generated], a.steps, seed=0)
+    classifier = train_classifier(stores[generated], utterances_of[generated], a.steps, seed=0)
     phonemize = Hibari(threads=1).phonemize
-    for source, utterances in found.items():
+    for source, utterances in utterances_of.items():
         label_source(utterances, stores[source], a.work / "labels" / _name(source), classifier, phonemize, style)
 
 
@@ -182,12 +182,12 @@ def _sentences(a: argparse.Namespace) -> None:
     known = [line for path in a.known or () for line in path.read_text(encoding="utf-8").splitlines()]
     lengths = (a.characters[0], a.characters[1])
     if a.random is not None:
-        found = draw_sentences(lines, a.count, a.random, lengths)
+        chosen = draw_sentences(lines, a.count, a.random, lengths)
     else:
-        found = choose_sentences(lines, a.count, known, lengths=lengths)
-    rows = (f"{a.prefix}{number:05d}\t{sentence}\n" for number, sentence in enumerate(found))
+        chosen = choose_sentences(lines, a.count, known, lengths=lengths)
+    rows = (f"{a.prefix}{number:05d}\t{sentence}\n" for number, sentence in enumerate(chosen))
     a.out.write_text("".join(rows), encoding="utf-8")
-    logging.info("%d sentences", len(found))
+    logging.info("%d sentences", len(chosen))
 
 
 def _tokenizer(a: argparse.Namespace) -> None:
@@ -202,8 +202,8 @@ def _tokens(a: argparse.Namespace) -> None:
     stages.tokenize(quantizer, a.work, a.sources, a.suffix)
 
 
-def _compare(a: argparse.Namespace) -> None:
-    rows = compare(
+def _quantization_cost(a: argparse.Namespace) -> None:
+    rows = measure_cost(
         a.work,
         a.sources,
         stages.whisper_encoder(a.whisper),
@@ -214,9 +214,9 @@ def _compare(a: argparse.Namespace) -> None:
         a.held_out,
         a.resume,
     )
-    found = [asdict(row) for row in rows]
-    print(table(found))
-    (a.work / "compare.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    figures = [asdict(row) for row in rows]
+    print(table(figures))
+    (a.work / "quantization-cost.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
 def _pretrain_text(a: argparse.Namespace) -> None:
@@ -228,7 +228,7 @@ def _pretrain_speech(a: argparse.Namespace) -> None:
 
 
 def _zip(a: argparse.Namespace) -> None:
-    stages.fuse(load_config(FusionConfig, a.config, a.set), a.work, a.resume)
+    stages.train_fusion(load_config(FusionConfig, a.config, a.set), a.work, a.resume)
 
 
 def _assemble(a: argparse.Namespace) -> None:

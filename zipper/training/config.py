@@ -12,7 +12,7 @@ import yaml
 from zipper.errors import ConfigError
 from zipper.training.fusion import ZipLoss
 from zipper.training.loop import LoopConfig
-from zipper.training.tokenizer import TokenizerLoss
+from zipper.training.tokenizer_phones import TokenizerLoss
 
 CONFIGS = Path(__file__).parent / "configs"
 
@@ -47,7 +47,7 @@ class TowerSize:
 
 @dataclass(frozen=True)
 class PretrainConfig:
-    """Stages `pretrain text` and `pretrain speech`."""
+    """Stages `pretrain-text` and `pretrain-speech`."""
 
     loop: LoopConfig
     tower: TowerSize
@@ -63,8 +63,8 @@ class FusionConfig:
     """Stage `zip`."""
 
     loop: LoopConfig
-    hear: tuple[str, ...]  # sources of recognition
-    speak: tuple[str, ...]  # sources of synthesis
+    asr: tuple[str, ...]  # sources of recognition
+    tts: tuple[str, ...]  # sources of synthesis
     text_interval: int = 2
     speech_interval: int = 2
     heads: int = 4
@@ -72,7 +72,7 @@ class FusionConfig:
     batch_tokens: int = 3000
     dropout: float = 0.1  # BPE dropout on the text side of synthesis
     mixture: tuple[int, int, int] = (9, 9, 2)  # batches of recognition, synthesis and speech alone in a turn
-    start: str = ""  # folder of a fused model to go on from, in place of the two pre-trained towers
+    start: str = ""  # folder of a fused model to go on from, in target of the two pre-trained towers
     new_text_tower: bool = False  # with `start`: its text tower gives way to the one that pretrain-text wrote
     compile: bool = False  # torch.compile of the blocks: a minute more at the start, a tenth less a step
     loss: ZipLoss = field(default_factory=ZipLoss)
@@ -89,10 +89,10 @@ def load_config(kind: type[T], path: Path, overrides: Sequence[str] = ()) -> T:
         if not equals:
             raise ConfigError(f"{override!r} is not NAME=VALUE.")
         *parents, last = name.split(".")
-        place = data
+        target = data
         for parent in parents:
-            place = place.setdefault(parent, {})
-        place[last] = yaml.safe_load(value)
+            target = target.setdefault(parent, {})
+        target[last] = yaml.safe_load(value)
     return build(kind, data, path.name)
 
 

@@ -108,21 +108,21 @@ def start_from(model: AcousticModel, trained: AcousticModel) -> None:
     """
     old, new = trained.state_dict(), model.state_dict()
     before = trained.config.voices
-    rows = [(place, before.index(name)) for place, name in enumerate(model.config.voices) if name in before]
+    rows = [(index, before.index(name)) for index, name in enumerate(model.config.voices) if name in before]
     for name, weight in old.items():
         if name not in VOICE_TABLES:
             new[name].copy_(weight)
             continue
         if name.endswith("weight"):
             new[name].copy_(weight.mean(0).expand_as(new[name]))
-        for place, known in rows:
-            new[name][place].copy_(weight[known])
+        for index, known in rows:
+            new[name][index].copy_(weight[known])
 
 
 def shipped_only(model: AcousticModel, voices: Sequence[Voice]) -> AcousticModel:
     """The network with the voices of the product alone."""
-    kept = [place for place, voice in enumerate(voices) if voice.shipped]
-    small = AcousticModel(replace(model.config, voices=tuple(voices[place].name for place in kept)))
+    kept = [index for index, voice in enumerate(voices) if voice.shipped]
+    small = AcousticModel(replace(model.config, voices=tuple(voices[index].name for index in kept)))
     state = model.state_dict()
     small.load_state_dict({name: w[kept] if name in VOICE_TABLES else w for name, w in state.items()})
     return small

@@ -156,28 +156,28 @@ class Trainer:
     def validate(self) -> dict[str, float]:
         """Mean losses of the held-out batches of each group."""
         self.stage.eval()
-        found: dict[str, float] = {}
+        figures: dict[str, float] = {}
         for group, batches in self.held_out.items():
             meter = Meter()
             for batch in batches:
                 with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.autocast):
                     losses = self.stage(to_device(batch, self.device))
                 meter.add({name: float(value) for name, value in losses.items() if name != "tokens"})
-            found.update((f"held_out.{group}.{n}", value) for n, value in meter.read().items() if n != "tokens/s")
+            figures.update((f"held_out.{group}.{n}", value) for n, value in meter.read().items() if n != "tokens/s")
         self.stage.train()
-        log.info("step %d: %s", self.step, {name: round(value, 4) for name, value in found.items()})
-        return found
+        log.info("step %d: %s", self.step, {name: round(value, 4) for name, value in figures.items()})
+        return figures
 
     def _one_step(self, module: nn.Module) -> dict[str, float]:
         share = self.config.accumulate // self.world
-        found: list[dict[str, float]] = []
-        for micro in range(share):
-            number = self.step * self.config.accumulate + micro * self.world + self.rank
+        micro: list[dict[str, float]] = []
+        for index in range(share):
+            number = self.step * self.config.accumulate + index * self.world + self.rank
             with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.autocast):
                 losses: Losses = module(to_device(self.batch(number), self.device))
             (losses["loss"] / share).backward()
-            found.append({name: float(value.detach()) for name, value in losses.items()})
-        totals = mean_losses(self._gather(found))
+            micro.append({name: float(value.detach()) for name, value in losses.items()})
+        totals = mean_losses(self._gather(micro))
         trained = [p for p in self.stage.parameters() if p.grad is not None]
         totals["grad"] = float(nn.utils.clip_grad_norm_(trained, self.config.clip))
         rate = learning_rate(self.step, self.progress(), self.config)
@@ -191,12 +191,12 @@ class Trainer:
             torch._foreach_lerp_(self.average, [p.detach() for p in self._averaged()], 1 - decay)
         return totals
 
-    def _gather(self, found: list[dict[str, float]]) -> list[dict[str, float]]:
+    def _gather(self, micro: list[dict[str, float]]) -> list[dict[str, float]]:
         """The losses of every micro-batch of this step, over all processes."""
         if self.world == 1:
-            return found
+            return micro
         everyone: list[Any] = [None] * self.world
-        dist.all_gather_object(everyone, found)
+        dist.all_gather_object(everyone, micro)
         return [losses for process in everyone for losses in process]
 
     def _write_log(self, means: Mapping[str, float]) -> None:
@@ -236,10 +236,10 @@ class Trainer:
         log.info("resumed at step %d", self.step)
 
 
-def mean_losses(found: Iterable[Mapping[str, float]]) -> dict[str, float]:
+def mean_losses(micro: Iterable[Mapping[str, float]]) -> dict[str, float]:
     """Mean of each loss over the micro-batches that have it; tokens are summed."""
     values: dict[str, list[float]] = {}
-    for losses in found:
+    for losses in micro:
         for name, value in losses.items():
             values.setdefault(name, []).append(value)
     return {name: sum(v) if name == "tokens" else sum(v) / len(v) for name, v in values.items()}

@@ -1,4 +1,4 @@
-"""Stages `pretrain text` and `pretrain speech`: next-token prediction of one tower on one modality."""
+"""Stages `pretrain-text` and `pretrain-speech`: next-token prediction of one tower on one modality."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path

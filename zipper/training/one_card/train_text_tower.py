@@ -1,6 +1,6 @@
-"""Job on one card: the text tower, from the ids of a corpus; and what `fuse` needs to pre-train the speech tower.
+"""Job on one card: pre-training of the text tower; `train_fusion` pre-trains the speech tower with the same code.
 
-python -m zipper.training.one_card.towers --pack PACK --out OUT --run RUN --seconds 100
+python -m zipper.training.one_card.train_text_tower --pack PACK --out OUT --run RUN --seconds 100
 
 PACK holds text/ (text_tokenizer.json, and ids.npy, the corpus in pieces). Writes OUT/pretrain-text.
 """
@@ -37,8 +37,8 @@ class DeviceWindows:
     def __call__(self, number: int) -> Tensor:
         draw = torch.Generator().manual_seed(number)
         starts = torch.randint(len(self.tokens) - self.length - 1, (self.rows, 1), generator=draw)
-        place = starts.to(self.tokens.device) + torch.arange(self.length + 1, device=self.tokens.device)
-        return self.tokens[place].long()
+        index = starts.to(self.tokens.device) + torch.arange(self.length + 1, device=self.tokens.device)
+        return self.tokens[index].long()
 
 
 def pretrain(

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from zipper.data.augment import AugmentConfig, Augmenter
+from zipper.data.batching import IGNORED
 from zipper.data.held_out import is_held_out
 from zipper.data.labels import FEWEST_STEPS, Aligned, label_view, read_aligned, train_classifier
 from zipper.data.manifest import Utterance
@@ -20,7 +21,7 @@ from zipper.model.config import ZipConfig
 from zipper.model.zipper import PAD_ORDER
 from zipper.text.tokenizer import TextTokenizer
 from zipper.training.config import CONFIGS, FusionConfig, PretrainConfig, TokenizerConfig, load_config
-from zipper.training.fusion import IGNORED, Mixture, completed_pieces, source_times
+from zipper.training.fusion import Mixture, completed_pieces, source_times
 from zipper.training.pretrain import speech_segments
 
 CORPUS = ["The quick brown fox jumps over the lazy dog in London.", "We met Tom in London, and he said hello."] * 20

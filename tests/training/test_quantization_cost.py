@@ -9,6 +9,7 @@ import pytest
 import soundfile
 import torch
 
+from zipper.data.batching import IGNORED
 from zipper.data.held_out import is_held_out
 from zipper.data.labels import Aligned
 from zipper.data.store import StoreWriter
@@ -20,7 +21,6 @@ from zipper.training.loop import LoopConfig
 from zipper.training.quantization_cost import (
     BLANK,
     CONDITIONS,
-    IGNORED,
     KINDS,
     InputKind,
     Recognizer,

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from zipper.data import held_out, tts_sentences
+from zipper.data.batching import IGNORED
 from zipper.data.held_out import READERS, held_out_words, is_held_out
 from zipper.data.labels import read_aligned
 from zipper.data.store import Store
@@ -23,7 +24,6 @@ from zipper.training.loop import LoopConfig, Trainer
 from zipper.training.one_card.bundle import UNKNOWN_PHONE, Row, read_bundle, unpack, write_bundle
 from zipper.training.one_card.generate_speech import finish, read_shard, write_shard
 from zipper.training.tokenizer_asr import (
-    IGNORED,
     AsrTokenizerBatches,
     AsrTokenizerConfig,
     AsrTokenizerLoss,

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zipper.data.batching import pack_sorted
 from zipper.data.held_out import is_held_out
 from zipper.data.labels import Aligned, read_aligned, write_aligned
 from zipper.errors import DataError
@@ -139,7 +140,7 @@ class Punctuator:
         """Log-probability of each text by the tower, begin and end included."""
         ids = [[self.tokenizer.begin_id, *self.tokenizer.encode(text), self.tokenizer.end_id] for text in texts]
         out = [0.0] * len(ids)
-        for batch in _batches([len(row) for row in ids]):
+        for batch in pack_sorted([len(row) for row in ids], BATCH_TOKENS):
             padded = nn.utils.rnn.pad_sequence([torch.tensor(ids[i]) for i in batch], batch_first=True)
             logits = self.tower(padded[:, :-1]).float()
             loss = F.cross_entropy(logits.transpose(1, 2), padded[:, 1:], reduction="none")
@@ -155,18 +156,6 @@ def pauses(row: Aligned) -> list[tuple[int, float]]:
         for index, (before, after) in enumerate(zip(row.words, row.words[1:], strict=False))
         if after[1] - before[2] >= PAUSE
     ]
-
-
-def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Texts of similar length together."""
-    batch: list[int] = []
-    for item in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if batch and (len(batch) + 1) * lengths[item] > BATCH_TOKENS:
-            yield batch
-            batch = []
-        batch.append(item)
-    if batch:
-        yield batch
 
 
 def punctuate(work: Path, like: Iterable[str], sources: Iterable[str], punctuator: Punctuator) -> dict[str, float]:

@@ -18,6 +18,11 @@ BUCKETS = (3.2, 6.4, 9.6, 12.8, 17.6, 28.8)  # seconds
 SHORTEST_FFT = 1 << 14
 
 
+def to_int16(samples: np.ndarray) -> np.ndarray:
+    """Samples (n,) in -1..1 as 16-bit integers; louder ones are clipped."""
+    return (samples.clip(-1, 1) * FULL_SCALE).astype(np.int16)
+
+
 def bucket(samples: int) -> int:
     """The next length of a few: every new shape makes a GPU plan its transforms and convolutions anew."""
     return next(int(seconds * SPEECH_RATE) for seconds in BUCKETS if samples <= seconds * SPEECH_RATE)

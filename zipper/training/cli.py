@@ -11,11 +11,11 @@ from pathlib import Path
 from zipper.data.augment import AugmentConfig, Augmenter
 from zipper.data.features import extract
 from zipper.data.labels import label_source, label_view, train_classifier
-from zipper.data.manifest import read_source
+from zipper.data.manifest import read_source, source_name
 from zipper.data.punctuation import Punctuator, punctuate
 from zipper.data.sentences import LENGTHS, choose_sentences, draw_sentences
 from zipper.data.store import Store
-from zipper.data.truecase import Truecaser
+from zipper.data.truecase import CASE_LINES, Truecaser
 from zipper.errors import DataError, DependencyError
 from zipper.evaluation.metrics import normalizer
 from zipper.evaluation.report import table
@@ -27,8 +27,6 @@ from zipper.training.assemble import assemble
 from zipper.training.config import CONFIGS, FusionConfig, PretrainConfig, TokenizerConfig, load_config
 from zipper.training.loop import LoopConfig
 from zipper.training.quantization_cost import measure_cost
-
-CASE_LINES = 120_000  # lines of the corpus that the case of words is learned from
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -126,21 +124,17 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _name(source: Path) -> str:
-    return source.name.removesuffix(".tar")
-
-
 def _features(a: argparse.Namespace) -> None:
     encoder = stages.whisper_encoder(a.whisper)
     augmenter = None if a.augment is None else Augmenter(AugmentConfig(), a.augment)
     suffix = "" if a.augment is None else f".augmented-{a.augment}"
     for source in a.sources:
-        extract(source, encoder, a.work / "features" / (_name(source) + suffix), augmenter)
+        extract(source, encoder, a.work / "features" / (source_name(source) + suffix), augmenter)
 
 
 def _label_views(a: argparse.Namespace) -> None:
     speed = Augmenter(AugmentConfig(), a.augment).speed
-    for name in map(_name, a.sources):
+    for name in map(source_name, a.sources):
         view = f"{name}.augmented-{a.augment}"
         label_view(a.work / "labels" / name, Store(a.work / "features" / view), a.work / "labels" / view, speed)
 
@@ -157,14 +151,14 @@ def _labels(a: argparse.Namespace) -> None:
     with a.corpus.open(encoding="utf-8") as file:
         style = Truecaser.learn(line for line, _ in zip(file, range(CASE_LINES), strict=False))
     utterances_of = {source: read_source(source) for source in a.sources}
-    stores = {source: Store(a.work / "features" / _name(source)) for source in a.sources}
+    stores = {source: Store(a.work / "features" / source_name(source)) for source in a.sources}
     generated = next((s for s, utterances in utterances_of.items() if any(u.phones for u in utterances)), None)
     if generated is None:
         raise DataError("Labels need at least one source of generated speech, whose phone durations are known.")
     classifier = train_classifier(stores[generated], utterances_of[generated], a.steps, seed=0)
     phonemize = Hibari(threads=1).phonemize
     for source, utterances in utterances_of.items():
-        label_source(utterances, stores[source], a.work / "labels" / _name(source), classifier, phonemize, style)
+        label_source(utterances, stores[source], a.work / "labels" / source_name(source), classifier, phonemize, style)
 
 
 def _punctuate(a: argparse.Namespace) -> None:

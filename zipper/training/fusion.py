@@ -19,13 +19,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zipper.data.batching import IGNORED
 from zipper.data.pairs import SLACK, PairBatch, orders
 from zipper.data.phones import PHONES
+from zipper.data.speech_vocabulary import SpeechVocabulary
 from zipper.errors import ConfigError
 from zipper.model.config import Modality, ZipConfig
 from zipper.model.zipper import Stream, ZipperModel, ZipperOutput
 
-IGNORED = -100
 PIECE_DELAY = 1  # speech tokens after the last one of a piece from which on the piece head must name it
 
 
@@ -55,7 +56,8 @@ class ZipStage(nn.Module):
         self.model, self.weights = model, weights
         self.model.text.requires_grad_(False)
         speech = model.config.speech
-        if weights.asr_jitter and math.prod(weights.levels) != min(speech.begin_id, speech.end_id):
+        self.codes = SpeechVocabulary.of_tower(speech).codes
+        if weights.asr_jitter and math.prod(weights.levels) != self.codes:
             raise ConfigError(f"levels={weights.levels} do not multiply to the codes of the speech tower.")
         self.piece_head = nn.Linear(speech.width, model.config.text.vocab_size)
         self.phone_head = nn.Linear(speech.width, len(PHONES))
@@ -92,14 +94,11 @@ class ZipStage(nn.Module):
         return (times + torch.randn_like(times) * self.weights.time_noise + slips).clamp(min=0)
 
     def _corrupt(self, ids: Tensor, share: float) -> Tensor:
-        config = self.model.config.speech
-        codes = min(config.begin_id, config.end_id)  # codes come first in the vocabulary
-        hit = (torch.rand(ids.shape, device=ids.device) < share) & (ids < codes)
-        return torch.where(hit, torch.randint_like(ids, codes), ids)
+        hit = (torch.rand(ids.shape, device=ids.device) < share) & (ids < self.codes)
+        return torch.where(hit, torch.randint_like(ids, self.codes), ids)
 
     def _jitter(self, ids: Tensor, share: float) -> Tensor:
         """Move a share of the codes one level up or down in one dimension, as another microphone would."""
-        config = self.model.config.speech
         if not share:
             return ids
         steps = torch.tensor(self.weights.levels, device=ids.device)
@@ -107,7 +106,7 @@ class ZipStage(nn.Module):
         dimension = torch.randint_like(ids, len(steps))
         level = ids // strides[dimension] % steps[dimension]
         moved = (level + 2 * torch.randint_like(ids, 2) - 1).clamp(min=0).minimum(steps[dimension] - 1)
-        hit = (torch.rand(ids.shape, device=ids.device) < share) & (ids < min(config.begin_id, config.end_id))
+        hit = (torch.rand(ids.shape, device=ids.device) < share) & (ids < self.codes)
         return torch.where(hit, ids + (moved - level) * strides[dimension], ids)
 
     def _recognize(self, batch: PairBatch) -> dict[str, Tensor]:

@@ -17,11 +17,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zipper.data.augment import add_noise, through_opus
-from zipper.data.batching import BatchPlan
+from zipper.data.batching import IGNORED, BatchPlan
 from zipper.data.features import decode, encode
 from zipper.data.held_out import is_held_out
 from zipper.data.labels import Aligned, read_aligned
-from zipper.data.manifest import read_audio_bytes
+from zipper.data.manifest import read_audio_bytes, source_name
 from zipper.data.pairs import piece_spans
 from zipper.data.store import Store
 from zipper.rates import FRAMES_PER_TOKEN
@@ -36,7 +36,6 @@ WIDTH, BLOCKS, KERNEL = 256, 5, 15  # of the recognizer: it sees 1.4 s to either
 BATCH_TOKENS = 5000
 PATH_WEIGHT = 0.3  # of the known alignment beside CTC, which would take long to find it
 BLANK = 0  # pieces follow from 1 on
-IGNORED = -100
 NOISE_DB = 10.0  # signal above the noise
 OPUS_RATE = 8_000  # Hz
 
@@ -182,7 +181,7 @@ def measure_cost(
     resume: bool = False,
 ) -> list[CostRow]:
     """Train both recognizers on the prepared sources and let them read up to `limit` held-out recordings of each."""
-    names = [source.name.removesuffix(".tar") for source in sources]
+    names = [source_name(source) for source in sources]
     recognizers = {kind: _train(kind, work, names, quantizer, tokenizer, loop, resume) for kind in KINDS}
     recordings: list[tuple[str, np.ndarray]] = []
     for source, name in zip(sources, names, strict=True):

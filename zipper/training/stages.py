@@ -19,6 +19,7 @@ from zipper.data.held_out import READERS, TENTHS, is_held_out
 from zipper.data.labels import Aligned, read_aligned
 from zipper.data.pairs import Pairs, Task
 from zipper.data.phones import PHONES
+from zipper.data.speech_vocabulary import SpeechVocabulary
 from zipper.data.store import Store, StoreWriter
 from zipper.errors import ConfigError
 from zipper.model.checkpoint import load, load_tower, save, save_tower
@@ -41,7 +42,6 @@ log = logging.getLogger(__name__)
 
 STATISTICS_BATCHES = 6
 HELD_OUT_BATCHES = 3  # of each group of held-out people in the log of the fusion
-SPECIALS = 2  # begin and end of speech follow the codes
 TIED_STD = 0.02  # size of the rows of an embedding that is tied to a softmax
 
 
@@ -190,13 +190,19 @@ def pretrain_text(config: PretrainConfig, work: Path, resume: bool) -> None:
 def pretrain_speech(config: PretrainConfig, work: Path, resume: bool) -> None:
     """Stage `pretrain-speech`: every recording, natural and generated, without its text."""
     quantizer = SpeechTokenizer.from_pretrained(work / "speech_tokenizer").quantizer
-    codes = quantizer.config.codes
-    torch.manual_seed(config.loop.seed)
-    tower = Tower(tower_config(config.tower, codes + SPECIALS, codes, codes + 1))
-    with torch.no_grad():
-        tower.embedding.weight[:codes] = code_embeddings(quantizer, config.tower.width)
-    tokens = pack_tokens(speech_segments(work, config.sources), codes, codes + 1)
+    tower = speech_tower(config.tower, quantizer, config.loop.seed)
+    tokens = pack_tokens(speech_segments(work, config.sources), *SpeechVocabulary(quantizer.config.codes).specials)
     _pretrain(tower, tokens, config, work, "pretrain-speech", resume)
+
+
+def speech_tower(size: TowerSize, quantizer: Quantizer, seed: int) -> Tower:
+    """A fresh speech tower whose embedding starts where the quantizer puts each code."""
+    vocabulary = SpeechVocabulary(quantizer.config.codes)
+    torch.manual_seed(seed)
+    tower = Tower(tower_config(size, vocabulary.size, *vocabulary.specials))
+    with torch.no_grad():
+        tower.embedding.weight[: vocabulary.codes] = code_embeddings(quantizer, size.width)
+    return tower
 
 
 @torch.inference_mode()
@@ -229,7 +235,7 @@ def train_fusion(config: FusionConfig, work: Path, resume: bool) -> None:
             model.text.load_state_dict(load_tower(work / "pretrain-text").state_dict())
     else:
         model = fused_model(load_tower(work / "pretrain-text"), load_tower(work / "pretrain-speech"), config)
-    ids = (model.config.speech.begin_id, model.config.speech.end_id)
+    ids = SpeechVocabulary.of_tower(model.config.speech).specials
 
     def pairs(task: Task, sources: Sequence[str], dropout: float, held_out: bool = False) -> Pairs:
         return Pairs(

@@ -18,14 +18,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from zipper.data.batching import BatchPlan
+from zipper.data.batching import IGNORED, BatchPlan
 from zipper.data.waveforms import DeviceAugmentConfig, DeviceAugmenter, Waveforms, bucket
 from zipper.rates import FRAME_RATE, FRAMES_PER_TOKEN, SPEECH_RATE, TOKEN_RATE
 from zipper.speech.quantizer import ConvBlock, Quantizer
 from zipper.speech.whisper_encoder import WhisperEncoder, log_mels
 from zipper.training.whisper_decoder import WhisperDecoder
 
-IGNORED = -100
 PROMPT = ("<|startoftranscript|>", "<|en|>", "<|transcribe|>", "<|notimestamps|>")  # before a transcript
 END = "<|endoftext|>"
 SILENCE_SECONDS = 0.6  # behind each clip

@@ -10,12 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zipper.data.batching import BatchPlan
+from zipper.data.batching import IGNORED, BatchPlan
 from zipper.data.store import Store
 from zipper.rates import FRAMES_PER_TOKEN
 from zipper.speech.quantizer import Quantizer
-
-IGNORED = -100  # label of padding
 
 
 class FrameBatch(NamedTuple):

@@ -19,6 +19,7 @@ import numpy as np
 import soxr
 
 from zipper.data.phones import frame_labels, timed_phones, word_times
+from zipper.data.waveforms import to_int16
 from zipper.rates import FRAME_RATE, FRAMES_PER_TOKEN, SPEECH_RATE, TOKEN_RATE
 
 SHARD_SENTENCES = 250
@@ -109,7 +110,7 @@ def finish(name: str, written: str, samples: np.ndarray, phones: Sequence[tuple[
     times = word_times(timed)
     words = in_frames(times if len(times) == len(written.split()) else [])
     labels = frame_labels(timed, frames).astype(np.int8)
-    return GeneratedUtterance(name, written, (resampled.clip(-1, 1) * 32767).astype(np.int16), labels, words)
+    return GeneratedUtterance(name, written, to_int16(resampled), labels, words)
 
 
 def in_frames(times: Sequence[tuple[float, float]]) -> np.ndarray:

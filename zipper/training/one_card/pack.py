@@ -21,12 +21,11 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
 from zipper.data.manifest import read_source
-from zipper.data.truecase import Truecaser
+from zipper.data.truecase import CASE_LINES, Truecaser
 from zipper.training.tokenizer_asr import END, PROMPT
 from zipper.training.whisper_decoder import decoder_from_hugging_face
 
 PART_BYTES = 61_000_000
-CASE_LINES = 120_000  # lines of the corpus that the case of words is learnt from
 PIECE_LINES = 60_000  # lines of the corpus whose pieces the decoder keeps
 
 

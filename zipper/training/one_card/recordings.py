@@ -17,8 +17,9 @@ import soxr
 import torch
 
 from zipper.data.labels import WORST_SCORE
-from zipper.data.manifest import SUFFIXES, Utterance, read_source
+from zipper.data.manifest import SUFFIXES, Utterance, read_source, source_name
 from zipper.data.phones import align, frame_labels, transcript_phones, word_times
+from zipper.data.waveforms import to_int16
 from zipper.rates import SPEECH_RATE
 
 log = logging.getLogger(__name__)
@@ -76,8 +77,7 @@ def _decode(job: tuple[Path, Sequence[str]]) -> list[tuple[str, np.ndarray]]:
         if rate != SPEECH_RATE:
             samples = soxr.resample(samples, rate, SPEECH_RATE)
         if 0 < len(samples) <= LONGEST_SECONDS * SPEECH_RATE:
-            clip = (samples.clip(-1, 1) * 32767).astype(np.int16)
-            clips.append((f"{tar.name.removesuffix('.tar')}/{Path(name).stem}", clip))
+            clips.append((f"{source_name(tar)}/{Path(name).stem}", to_int16(samples)))
     return clips
 
 

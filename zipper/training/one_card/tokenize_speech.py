@@ -24,7 +24,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from zipper.data.held_out import TENTHS
-from zipper.data.waveforms import DeviceAugmentConfig, DeviceAugmenter, Waveforms
+from zipper.data.waveforms import FULL_SCALE, DeviceAugmentConfig, DeviceAugmenter, Waveforms
 from zipper.rates import FRAMES_PER_TOKEN, SPEECH_RATE
 from zipper.speech.quantizer import Quantizer, QuantizerConfig
 from zipper.speech.whisper_encoder import WhisperEncoder
@@ -184,7 +184,7 @@ def joined_noises(clips: dict[str, np.ndarray], device: torch.device) -> Tensor:
     """Take the recorded noises out of the clips: (n,) float32, one after another."""
     noises = [clips.pop(name) for name in list(clips) if name.startswith(NOISE_SOURCE + "/")]
     joined = np.concatenate([np.zeros(0, np.int16), *noises])
-    return torch.from_numpy(joined).to(device).float() / 32767
+    return torch.from_numpy(joined).to(device).float() / FULL_SCALE
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -23,19 +23,18 @@ from torch import Tensor, nn
 from zipper.data.batching import BatchPlan
 from zipper.data.held_out import READERS, TENTHS, is_held_out
 from zipper.data.pairs import PairBatch, Task, piece_spans
+from zipper.data.speech_vocabulary import SpeechVocabulary
 from zipper.model.checkpoint import load_tower, save
-from zipper.model.tower import Tower
 from zipper.rates import FRAME_RATE, TOKEN_RATE
-from zipper.speech.quantizer import Quantizer
 from zipper.text.tokenizer import TextTokenizer
-from zipper.training.config import FusionConfig, TowerSize
+from zipper.training.config import FusionConfig
 from zipper.training.fusion import Mixture, ZipLoss, ZipStage
 from zipper.training.loop import LoopConfig, Trainer
 from zipper.training.one_card.bundle import UNKNOWN_PHONE, Row, read_bundle
 from zipper.training.one_card.tokenize_speech import load_quantizer
 from zipper.training.one_card.train_text_tower import DeviceWindows, add_options, pretrain, start_logging, tower_size
 from zipper.training.pretrain import pack_tokens
-from zipper.training.stages import SPECIALS, code_embeddings, compile_fused, fused_model, tower_config
+from zipper.training.stages import compile_fused, fused_model, speech_tower
 
 log = logging.getLogger(__name__)
 
@@ -167,16 +166,6 @@ class PairMaker:
         return DevicePairs(task, rows, self.folder, self.ids, self.budget, dropout, self.device, self.pool)
 
 
-def speech_tower(size: TowerSize, quantizer: Quantizer, seed: int) -> Tower:
-    """A fresh tower whose embedding starts where the quantizer puts each code."""
-    codes = quantizer.config.codes
-    torch.manual_seed(seed)
-    tower = Tower(tower_config(size, codes + SPECIALS, codes, codes + 1))
-    with torch.no_grad():
-        tower.embedding.weight[:codes] = code_embeddings(quantizer.cpu(), size.width)
-    return tower
-
-
 def read_rows(folder: Path) -> list[Row]:
     """The rows of all bundles that are there by now."""
     rows = [row for path in sorted(folder.glob("*.npz")) for row in read_bundle(path)]
@@ -238,8 +227,7 @@ def run(a: argparse.Namespace, device: torch.device, pool: ProcessPoolExecutor |
     """The speech tower, then the fusion."""
     rows = read_rows(a.pack / "bundles")
     quantizer = load_quantizer(a.pack / "speech_tokenizer", torch.device("cpu"))
-    codes = quantizer.config.codes
-    ids = (codes, codes + 1)
+    ids = SpeechVocabulary(quantizer.config.codes).specials
     tokens = pack_tokens((row.tokens for row in rows if not is_held_out(row.id)), *ids)
     windows = DeviceWindows(tokens, a.rows, device, a.window)
     tower = speech_tower(tower_size(a), quantizer, a.seed)

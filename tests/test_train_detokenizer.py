@@ -17,7 +17,8 @@ from zipper.speech.detokenizer import Detokenizer
 from zipper.speech.hifigan import HifiGan, HifiGanConfig
 from zipper.training import detokenizer as stage
 from zipper.training.config import CONFIGS, load_config
-from zipper.training.loop import LoopConfig, Trainer
+from zipper.training.loop import Trainer
+from zipper.training.schedule import LoopConfig
 
 RATE = 24_000
 CODES = 8

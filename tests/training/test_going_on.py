@@ -1,8 +1,6 @@
 """Going on from a model: its pieces kept, its text tower learning on, the fusion taking that tower over."""
 
-import json
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from training.work import LINES, make_work
 from zipper.data.held_out import is_held_out
-from zipper.data.labels import Aligned
 from zipper.data.store import Store, StoreWriter
 from zipper.errors import ConfigError
 from zipper.model import checkpoint
@@ -22,31 +20,16 @@ from zipper.training import stages
 from zipper.training.assemble import assemble, between
 from zipper.training.config import FusionConfig, PretrainConfig, TokenizerConfig, TowerSize
 from zipper.training.fusion import ZipLoss, ZipStage
-from zipper.training.loop import LoopConfig
+from zipper.training.schedule import LoopConfig
 
 LEVELS = (4, 4)  # of the tiny quantizer: the codes are 0 .. 15
-LINES = ["Hello there, how are you today?", "It was a dark and stormy night."]
 ONE_STEP = LoopConfig(steps=1, lr=1e-2, warmup=1, autocast=False)
 
 
 @pytest.fixture
 def work(tmp_path: Path, model_folder: Path) -> Path:
     """A work folder with text in the pieces of the tiny model and one source of spoken lines."""
-    (tmp_path / "corpus.txt").write_text("\n".join(LINES * 3), encoding="utf-8")
-    stages.prepare_text(tmp_path / "corpus.txt", tmp_path, 999, 100, model_folder / "zipper")
-    names = [name for name in (f"set/{i}" for i in range(9)) if not is_held_out(name)]
-    words = [(word, 0.08 * i, 0.08 * (i + 1)) for i, word in enumerate(LINES[0].split())]
-    with StoreWriter(tmp_path / "tokens" / "set", "int16") as store:
-        for name in names:
-            store.add(name, np.arange(14))
-    with StoreWriter(tmp_path / "labels" / "set", "int8") as store:
-        for name in names:
-            store.add(name, np.arange(28) // 2)
-    (tmp_path / "labels" / "set" / "aligned.jsonl").write_text(
-        "".join(json.dumps(asdict(Aligned(name, "someone", LINES[0], words))) + "\n" for name in names),
-        encoding="utf-8",
-    )
-    return tmp_path
+    return make_work(tmp_path, model_folder, [name for name in (f"set/{i}" for i in range(9)) if not is_held_out(name)])
 
 
 def weights(model: torch.nn.Module) -> dict[str, Tensor]:

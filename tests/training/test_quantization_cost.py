@@ -17,7 +17,6 @@ from zipper.rates import SPEECH_RATE
 from zipper.speech.quantizer import Quantizer, QuantizerConfig
 from zipper.speech.whisper_encoder import EncoderConfig, WhisperEncoder
 from zipper.text.tokenizer import TextTokenizer
-from zipper.training.loop import LoopConfig
 from zipper.training.quantization_cost import (
     BLANK,
     CONDITIONS,
@@ -32,6 +31,7 @@ from zipper.training.quantization_cost import (
     transcribe,
     unchanged_codes,
 )
+from zipper.training.schedule import LoopConfig
 
 TEXT = "hello there"
 WORDS = [("hello", 0.0, 0.4), ("there", 0.4, 0.8)]

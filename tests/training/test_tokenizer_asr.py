@@ -20,9 +20,10 @@ from zipper.rates import SPEECH_RATE
 from zipper.speech.quantizer import Quantizer, QuantizerConfig
 from zipper.speech.whisper_encoder import EncoderConfig, WhisperEncoder, log_mel, log_mels
 from zipper.text.lexicon import count_words
-from zipper.training.loop import LoopConfig, Trainer
+from zipper.training.loop import Trainer
 from zipper.training.one_card.bundle import UNKNOWN_PHONE, Row, read_bundle, unpack, write_bundle
 from zipper.training.one_card.generate_speech import finish, read_shard, write_shard
+from zipper.training.schedule import LoopConfig
 from zipper.training.tokenizer_asr import (
     AsrTokenizerBatches,
     AsrTokenizerConfig,
@@ -162,20 +163,24 @@ def test_labels_follow_the_speed() -> None:
     assert stretch(labels, torch.tensor([2.0]), 4).tolist() == [[1, 2, 3, IGNORED]]
 
 
-def stage_and_batches() -> tuple[AsrTokenizerStage, AsrTokenizerBatches]:
+def stage_and_batches(device: torch.device = CPU) -> tuple[AsrTokenizerStage, AsrTokenizerBatches]:
     torch.manual_seed(0)
-    encoder = WhisperEncoder(EncoderConfig(width=64, depth=1, heads=2)).eval().requires_grad_(False)
-    decoder = WhisperDecoder(DecoderConfig(vocab_size=24, width=64, depth=1, heads=2)).eval().requires_grad_(False)
+    encoder = WhisperEncoder(EncoderConfig(width=64, depth=1, heads=2)).eval().requires_grad_(False).to(device)
+    decoder = (
+        WhisperDecoder(DecoderConfig(vocab_size=24, width=64, depth=1, heads=2)).eval().requires_grad_(False).to(device)
+    )
     quantizer = Quantizer(QuantizerConfig(phones=5, feature_width=64, width=96, encoder_blocks=1, decoder_blocks=1))
     config = AsrTokenizerConfig(
         bridge_blocks=1, batch_seconds=8, loss=AsrTokenizerLoss(dropout=0.0, masked=0.0, plain=1.0)
     )
     still = DeviceAugmentConfig(speed=(1.0, 1.0))
-    stage = AsrTokenizerStage(quantizer, encoder, decoder, DeviceAugmenter(still, torch.zeros(0)), config, prompt=2)
+    stage = AsrTokenizerStage(
+        quantizer, encoder, decoder, DeviceAugmenter(still, torch.zeros(0, device=device)), config, prompt=2
+    )
     clips = {f"set/{n}": tone(1.0, 200.0 + 300 * n) for n in range(4)}
     labels = {name: np.full(50, n, np.int8) for n, name in enumerate(clips)}
     texts = {name: [0, 1, 4 + n, 8 + n, 12 + n, 2] for n, name in enumerate(clips)}
-    return stage, AsrTokenizerBatches(Waveforms(clips, CPU), list(clips), labels, texts, 8, 0)
+    return stage, AsrTokenizerBatches(Waveforms(clips, device), list(clips), labels, texts, 8, 0)
 
 
 def test_a_few_clips_are_learnt_by_heart_through_the_codes(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -24,9 +24,17 @@ from zipper.speech.tokenizer import SpeechTokenizer
 from zipper.text.tokenizer import TextTokenizer
 from zipper.training import detokenizer, stages
 from zipper.training.assemble import assemble
-from zipper.training.config import CONFIGS, FusionConfig, PretrainConfig, TokenizerConfig, load_config
-from zipper.training.loop import LoopConfig
+from zipper.training.config import (
+    CONFIGS,
+    FusionConfig,
+    PretrainConfig,
+    TokenizerConfig,
+    add_run_options,
+    add_training_options,
+    load_stage_config,
+)
 from zipper.training.quantization_cost import measure_cost
+from zipper.training.schedule import LoopConfig
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,38 +49,72 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+class _Commands:
+    """The parser of all stages while they are added to it."""
+
+    def __init__(self) -> None:
+        self.top = argparse.ArgumentParser(prog="zipper train", description=__doc__)
+        self.parsers = self.top.add_subparsers(dest="stage", required=True, metavar="STAGE")
+
+    def add(self, name: str, text: str, run: Callable[[argparse.Namespace], None]) -> argparse.ArgumentParser:
+        """A stage that works in a work folder."""
+        stage = self.parsers.add_parser(name, help=text, description=text)
+        stage.add_argument("--work", type=Path, required=True, help="folder of prepared data, runs and results")
+        stage.set_defaults(run=run)
+        return stage
+
+    def add_training(self, name: str, text: str, run: Callable[[argparse.Namespace], None]) -> argparse.ArgumentParser:
+        """A stage that trains by a configuration."""
+        stage = self.add(name, text, run)
+        add_training_options(stage, CONFIGS / f"{name}.yaml")
+        return stage
+
+
 def parser() -> argparse.ArgumentParser:
     """Every stage with its options."""
-    top = argparse.ArgumentParser(prog="zipper train", description=__doc__)
-    stage = top.add_subparsers(dest="stage", required=True, metavar="STAGE")
+    commands = _Commands()
+    _add_data_stages(commands)
+    _add_text_stages(commands)
+    tokenizer = commands.add_training("tokenizer", "train the speech quantizer", _tokenizer)
+    tokenizer.add_argument("--whisper", type=Path, required=True, help="Hugging Face folder of Whisper base")
+    _add_token_stages(commands)
+    commands.add_training("pretrain-text", "pre-train the text tower", _pretrain_text)
+    commands.add_training("pretrain-speech", "pre-train the speech tower", _pretrain_speech)
+    commands.add_training("zip", "fuse the towers", _zip)
+    commands.parsers.add_parser("detokenizer", help="prepare mels, and train tokens to sound", add_help=False)
+    finished = commands.add("assemble", "copy finished parts into a model folder", _assemble)
+    finished.add_argument("--out", type=Path, required=True)
+    finished.add_argument(
+        "--share", type=float, default=1.0, help="of the new weights in the mean with those of OUT (default: 1)"
+    )
+    return commands.top
 
-    def add(name: str, text: str, run: object) -> argparse.ArgumentParser:
-        sub = stage.add_parser(name, help=text, description=text)
-        sub.add_argument("--work", type=Path, required=True, help="folder of prepared data, runs and results")
-        sub.set_defaults(run=run)
-        return sub
 
-    features = add("features", "recordings to Whisper features", _features)
+def _add_data_stages(commands: _Commands) -> None:
+    features = commands.add("features", "recordings to Whisper features", _features)
     features.add_argument("sources", type=Path, nargs="+", help="tars or folders with manifest.tsv and audio/")
     features.add_argument("--whisper", type=Path, required=True, help="Hugging Face folder of Whisper base")
     features.add_argument("--augment", type=int, metavar="SEED", help="change each recording as microphones would")
-    labels = add("labels", "text style, phones and word times", _labels)
+    labels = commands.add("labels", "text style, phones and word times", _labels)
     labels.add_argument("sources", type=Path, nargs="+", help="the same sources, generated ones first")
     labels.add_argument("--corpus", type=Path, required=True, help="text from which the case of words is learned")
     labels.add_argument("--steps", type=int, default=1200, help="of the phone classifier (default %(default)s)")
     labels.add_argument(
         "--augment", type=int, metavar="SEED", help="label the views of `features --augment SEED` after them"
     )
-    marks = add("punctuate", "commas and full stops for labels that have none", _punctuate)
+    marks = commands.add("punctuate", "commas and full stops for labels that have none", _punctuate)
     marks.add_argument("sources", nargs="+", help="names of labeled sources without punctuation")
     marks.add_argument("--like", nargs="+", required=True, help="names of labeled sources with punctuation")
     marks.add_argument("--model", type=Path, required=True, help="model folder whose text tower is asked")
-    text = add("text", "learn the text pieces and write the ids of the corpus", _text)
+
+
+def _add_text_stages(commands: _Commands) -> None:
+    text = commands.add("text", "learn the text pieces and write the ids of the corpus", _text)
     text.add_argument("corpus", type=Path)
     text.add_argument("--pieces", type=int, default=1024, help="default %(default)s")
     text.add_argument("--pieces-of", type=Path, metavar="MODEL", help="keep the pieces of a model folder")
     text.add_argument("--lines", type=int, default=330_000, help="default %(default)s")
-    chosen = stage.add_parser(
+    chosen = commands.parsers.add_parser(
         "sentences", help="choose sentences to have spoken", description="Lines of id, tab, sentence."
     )
     chosen.set_defaults(run=_sentences)
@@ -87,13 +129,14 @@ def parser() -> argparse.ArgumentParser:
         type=int,
         nargs=2,
         default=LENGTHS,
-        metavar=("LEAST", "MOST"),
+        metavar=("MIN", "MAX"),
         help="length of a sentence (default: 25 120); 2 12 draws words and calls",
     )
     chosen.add_argument("--prefix", default="s", help="of the ids (default %(default)s)")
-    tokenizer = add("tokenizer", "train the speech quantizer", _tokenizer)
-    tokenizer.add_argument("--whisper", type=Path, required=True, help="Hugging Face folder of Whisper base")
-    tokens = add("tokens", "features to speech tokens", _tokens)
+
+
+def _add_token_stages(commands: _Commands) -> None:
+    tokens = commands.add("tokens", "features to speech tokens", _tokens)
     tokens.add_argument("sources", nargs="+", help="names of prepared sources")
     tokens.add_argument(
         "--tokenizer", type=Path, metavar="FOLDER", help="another speech tokenizer than the one of WORK"
@@ -101,27 +144,12 @@ def parser() -> argparse.ArgumentParser:
     tokens.add_argument(
         "--suffix", default="", help="of the names of the tokens, so that those of two tokenizers lie side by side"
     )
-    cost = add("quantization-cost", "how many word errors the quantizer adds", _quantization_cost)
+    cost = commands.add("quantization-cost", "how many word errors the quantizer adds", _quantization_cost)
     cost.add_argument("sources", type=Path, nargs="+", help="prepared tars or folders of recordings")
     cost.add_argument("--whisper", type=Path, required=True, help="Hugging Face folder of Whisper base")
     cost.add_argument("--steps", type=int, default=500, help="of each recognizer (default %(default)s)")
     cost.add_argument("--held-out", type=int, default=20, help="recordings of each source to read")
-    cost.add_argument("--resume", action="store_true", help="go on from the last save")
-    add("pretrain-text", "pre-train the text tower", _pretrain_text)
-    add("pretrain-speech", "pre-train the speech tower", _pretrain_speech)
-    add("zip", "fuse the towers", _zip)
-    stage.add_parser("detokenizer", help="prepare mels, and train tokens to sound", add_help=False)
-    finished = add("assemble", "copy finished parts into a model folder", _assemble)
-    finished.add_argument("--out", type=Path, required=True)
-    finished.add_argument(
-        "--share", type=float, default=1.0, help="of the new weights in the mean with those of OUT (default: 1)"
-    )
-    for name in ("tokenizer", "pretrain-text", "pretrain-speech", "zip"):
-        sub = stage.choices[name]
-        sub.add_argument("--config", type=Path, default=CONFIGS / f"{name}.yaml", help="default %(default)s")
-        sub.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="override one setting")
-        sub.add_argument("--resume", action="store_true", help="go on from the last save")
-    return top
+    add_run_options(cost)
 
 
 def _features(a: argparse.Namespace) -> None:
@@ -185,7 +213,7 @@ def _sentences(a: argparse.Namespace) -> None:
 
 
 def _tokenizer(a: argparse.Namespace) -> None:
-    config = load_config(TokenizerConfig, a.config, a.set)
+    config = load_stage_config(TokenizerConfig, a)
     stages.train_tokenizer(config, a.work, stages.whisper_encoder(a.whisper), a.resume)
 
 
@@ -204,25 +232,27 @@ def _quantization_cost(a: argparse.Namespace) -> None:
         SpeechTokenizer.from_pretrained(a.work / "speech_tokenizer").quantizer.eval(),
         TextTokenizer.from_pretrained(a.work / "text"),
         normalizer(),
-        LoopConfig(a.steps, warmup=40),
+        LoopConfig(a.steps, warmup=40, profile=a.profile),
         a.held_out,
         a.resume,
     )
+    if not rows:  # another process than the main one
+        return
     figures = [asdict(row) for row in rows]
     print(table(figures))
     (a.work / "quantization-cost.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
 def _pretrain_text(a: argparse.Namespace) -> None:
-    stages.pretrain_text(load_config(PretrainConfig, a.config, a.set), a.work, a.resume)
+    stages.pretrain_text(load_stage_config(PretrainConfig, a), a.work, a.resume)
 
 
 def _pretrain_speech(a: argparse.Namespace) -> None:
-    stages.pretrain_speech(load_config(PretrainConfig, a.config, a.set), a.work, a.resume)
+    stages.pretrain_speech(load_stage_config(PretrainConfig, a), a.work, a.resume)
 
 
 def _zip(a: argparse.Namespace) -> None:
-    stages.train_fusion(load_config(FusionConfig, a.config, a.set), a.work, a.resume)
+    stages.train_fusion(load_stage_config(FusionConfig, a), a.work, a.resume)
 
 
 def _assemble(a: argparse.Namespace) -> None:

@@ -73,7 +73,7 @@ class ZipStage(nn.Module):
     def _speech_alone(self, windows: Tensor) -> dict[str, Tensor]:
         logits = self.model.speech(windows[:, :-1])
         loss = F.cross_entropy(logits.float().flatten(0, 1), windows[:, 1:].flatten())
-        return {"loss": loss, "speech": loss, "tokens": torch.tensor(float(windows.numel()))}
+        return {"loss": loss, "speech": loss, "tokens": loss.new_full((), windows.numel())}
 
     def _run(self, batch: PairBatch, noise: float, jitter: float = 0.0) -> ZipperOutput:
         text_order, speech_order = orders(batch)

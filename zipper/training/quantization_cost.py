@@ -28,7 +28,9 @@ from zipper.rates import FRAMES_PER_TOKEN
 from zipper.speech.quantizer import ConvBlock, Quantizer
 from zipper.speech.whisper_encoder import WhisperEncoder, log_mel
 from zipper.text.tokenizer import TextTokenizer
-from zipper.training.loop import LoopConfig, Trainer
+from zipper.training.loop import Trainer
+from zipper.training.processes import Processes
+from zipper.training.schedule import LoopConfig
 
 InputKind = Literal["tokens", "features"]
 KINDS: tuple[InputKind, InputKind] = ("features", "tokens")
@@ -180,9 +182,14 @@ def measure_cost(
     limit: int,
     resume: bool = False,
 ) -> list[CostRow]:
-    """Train both recognizers on the prepared sources and let them read up to `limit` held-out recordings of each."""
+    """Train both recognizers on the prepared sources and let them read up to `limit` held-out recordings of each.
+
+    Under torchrun the main process alone reads; the others return nothing.
+    """
     names = [source_name(source) for source in sources]
-    recognizers = {kind: _train(kind, work, names, quantizer, tokenizer, loop, resume) for kind in KINDS}
+    recognizers = {kind: train_recognizer(kind, work, names, quantizer, tokenizer, loop, resume) for kind in KINDS}
+    if not Processes().is_main:
+        return []
     recordings: list[tuple[str, np.ndarray]] = []
     for source, name in zip(sources, names, strict=True):
         recordings += held_out(source, work / "labels" / name, limit)
@@ -203,7 +210,7 @@ def measure_cost(
     return rows
 
 
-def _train(
+def train_recognizer(
     kind: InputKind,
     work: Path,
     names: Sequence[str],
@@ -212,11 +219,12 @@ def _train(
     loop: LoopConfig,
     resume: bool,
 ) -> Recognizer:
+    """One recognizer, trained on the prepared sources `names`; on the CPU, for evaluation."""
     torch.manual_seed(loop.seed)
     recognizer = Recognizer(kind, quantizer, tokenizer.vocab_size)
     batches = RecognizerBatches(kind, work, names, tokenizer, loop.seed)
     Trainer(RecognizerStage(recognizer), batches, loop, work / "runs" / f"quantization-cost-{kind}").run(resume)
-    return recognizer.cpu().eval()
+    return recognizer.eval()
 
 
 def held_out(source: Path, labels: Path, limit: int) -> list[tuple[str, np.ndarray]]:

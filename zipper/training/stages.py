@@ -71,7 +71,10 @@ def train_tokenizer(config: TokenizerConfig, work: Path, encoder: WhisperEncoder
         )
         quantizer.set_statistics(*statistics(batches, STATISTICS_BATCHES))
     run = work / "runs" / "tokenizer"
-    Trainer(PhoneTokenizerStage(quantizer, config.loss), batches, config.loop, run).run(resume)
+    trainer = Trainer(PhoneTokenizerStage(quantizer, config.loss), batches, config.loop, run)
+    trainer.run(resume)
+    if not trainer.processes.is_main:
+        return
     quantizer.eval()
     figures = {
         name: held_out_figures(quantizer, batches, name, sorted(held_out & set(labels[name])))
@@ -170,7 +173,10 @@ def _pretrain(tower: Tower, tokens: np.ndarray, config: PretrainConfig, work: Pa
     windows = Windows(tokens, config.rows, config.length, config.loop.seed)
     if config.compile:
         compile_blocks(tower.blocks)
-    Trainer(PretrainStage(tower), windows, config.loop, work / "runs" / name).run(resume)
+    trainer = Trainer(PretrainStage(tower), windows, config.loop, work / "runs" / name)
+    trainer.run(resume)
+    if not trainer.processes.is_main:
+        return
     # Rounded once, here: the fused model ships in half precision, and its text tower must be this one bit for bit.
     tower.load_state_dict({key: weight.half().float() for key, weight in tower.state_dict().items()})
     save_tower(tower, work / name)
@@ -267,7 +273,10 @@ def train_fusion(config: FusionConfig, work: Path, resume: bool) -> None:
         group: [pairs(task, sources, 0.0, held_out=True)(number) for number in range(HELD_OUT_BATCHES)]
         for group, task, sources in held_out_groups(work, config)
     }
-    Trainer(stage, mixture, config.loop, work / "runs" / "zip", held_out).run(resume)
+    trainer = Trainer(stage, mixture, config.loop, work / "runs" / "zip", held_out)
+    trainer.run(resume)
+    if not trainer.processes.is_main:
+        return
     save(model.eval(), work / "zipper")
     tokenizer.save(work / "zipper")
     if words := Lexicon.from_pretrained(work / "text"):

@@ -29,11 +29,12 @@ from zipper.rates import FRAME_RATE, TOKEN_RATE
 from zipper.text.tokenizer import TextTokenizer
 from zipper.training.config import FusionConfig
 from zipper.training.fusion import Mixture, ZipLoss, ZipStage
-from zipper.training.loop import LoopConfig, Trainer
+from zipper.training.loop import Trainer
 from zipper.training.one_card.bundle import UNKNOWN_PHONE, Row, read_bundle
 from zipper.training.one_card.tokenize_speech import load_quantizer
 from zipper.training.one_card.train_text_tower import DeviceWindows, add_options, pretrain, start_logging, tower_size
 from zipper.training.pretrain import pack_tokens
+from zipper.training.schedule import LoopConfig
 from zipper.training.stages import compile_fused, fused_model, speech_tower
 
 log = logging.getLogger(__name__)
@@ -243,7 +244,7 @@ def run(a: argparse.Namespace, device: torch.device, pool: ProcessPoolExecutor |
     for part in range(len(a.fusion_seconds)):
         rows = read_rows(a.pack / "bundles")
         trainer = train_part(a, stage, rows, make, part, trainer)
-    save(model.cpu().half().eval(), a.out / "zipper")
+    save(model.half().eval(), a.out / "zipper")
 
 
 def parser() -> argparse.ArgumentParser:

@@ -18,8 +18,9 @@ from zipper.model.checkpoint import save_tower
 from zipper.model.tower import Tower
 from zipper.text.tokenizer import TextTokenizer
 from zipper.training.config import TowerSize
-from zipper.training.loop import LoopConfig, Trainer
+from zipper.training.loop import Trainer
 from zipper.training.pretrain import PretrainStage
+from zipper.training.schedule import LoopConfig
 from zipper.training.stages import compile_blocks, tower_config
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ def pretrain(
     trainer.run(resume=False)
     log.info("%s: %d steps of %d tokens", out.name, trainer.step, windows.rows * windows.length)
     tower.load_state_dict({name: weight.half().float() for name, weight in tower.state_dict().items()})
-    save_tower(tower.cpu(), out)
+    save_tower(tower, out)
     return tower
 
 

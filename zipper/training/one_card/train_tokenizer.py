@@ -28,7 +28,7 @@ from zipper.data.transcripts import close, correct
 from zipper.data.waveforms import DeviceAugmenter, Waveforms
 from zipper.rates import SPEECH_RATE
 from zipper.speech.quantizer import Quantizer
-from zipper.training.loop import LoopConfig, Trainer
+from zipper.training.loop import Trainer
 from zipper.training.one_card.bundle import write_bundle
 from zipper.training.one_card.generate_speech import in_frames, read_shard
 from zipper.training.one_card.recordings import Timed, align_all, read_sources
@@ -41,6 +41,7 @@ from zipper.training.one_card.whisper import (
     phone_log_probs,
     transcripts,
 )
+from zipper.training.schedule import LoopConfig
 from zipper.training.tokenizer_asr import PROMPT, AsrTokenizerBatches, AsrTokenizerConfig, AsrTokenizerStage
 
 log = logging.getLogger(__name__)
@@ -137,6 +138,7 @@ def train_tokenizer(
     trainer = Trainer(stage, batches, loop, out)
     trainer.run(resume=False)
     log.info("tokenizer: %d steps", trainer.step)
+    stage.to(whisper.device)
     figures = report(stage, batches, groups, whisper)
     (out / "held_out.json").write_text(json.dumps(figures, indent=2) + "\n")
 

@@ -17,7 +17,8 @@ from zipper.speech.detokenizer import Detokenizer
 from zipper.speech.hifigan import HifiGan, HifiGanConfig
 from zipper.training import detokenizer as stage
 from zipper.training.config import CONFIGS, load_config
-from zipper.training.loop import LoopConfig, Trainer
+from zipper.training.loop import Trainer
+from zipper.training.schedule import LoopConfig
 
 RATE = 24_000
 CODES = 8
@@ -115,6 +116,17 @@ def test_batches_are_decided_by_seed_and_number(work: Path, clips: Clips) -> Non
     assert all(clips(number).hz.numel() <= 256 for number in range(9))
     other = Clips(CONFIG.chosen(), work, CONFIG.batch_frames, seed=2)
     assert any(clips(n).mel.shape != other(n).mel.shape or not clips(n).mel.equal(other(n).mel) for n in range(4))
+
+
+def test_each_voice_has_its_share_of_an_epoch(work: Path) -> None:
+    voices = [replace(voice, share=share) for voice, share in zip(CONFIG.chosen(), (0.75, 0.25), strict=True)]
+    clips = Clips(voices, work, CONFIG.batch_frames, seed=1)
+    count = len(clips.train[0]) + len(clips.train[1])
+    epochs = [sum(([*items] for items in clips.plan.batches(epoch)), []) for epoch in range(3)]
+    for items in epochs:
+        assert sum(item < len(clips.train[0]) for item in items) == round(0.75 * count)
+        assert set(items) >= set(range(len(clips.train[0])))  # a clip comes again when all of its voice have come
+    assert len({tuple(sorted(items)) for items in epochs}) > 1
 
 
 def test_learns_one_batch(clips: Clips) -> None:

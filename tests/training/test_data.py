@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from zipper.data.augment import AugmentConfig, Augmenter
+from zipper.data.batching import IGNORED
 from zipper.data.held_out import is_held_out
 from zipper.data.labels import FEWEST_STEPS, Aligned, label_view, read_aligned, train_classifier
 from zipper.data.manifest import Utterance
@@ -20,7 +21,7 @@ from zipper.model.config import ZipConfig
 from zipper.model.zipper import PAD_ORDER
 from zipper.text.tokenizer import TextTokenizer
 from zipper.training.config import CONFIGS, FusionConfig, PretrainConfig, TokenizerConfig, load_config
-from zipper.training.fusion import IGNORED, Mixture, completed_pieces, places
+from zipper.training.fusion import Mixture, completed_pieces, source_times
 from zipper.training.pretrain import speech_segments
 
 CORPUS = ["The quick brown fox jumps over the lazy dog in London.", "We met Tom in London, and he said hello."] * 20
@@ -46,7 +47,7 @@ def test_store_gives_back_what_went_in_and_drops_a_torn_tail(tmp_path: Path) -> 
 
 
 def test_missing_store_says_what_to_run(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="prepare"):
+    with pytest.raises(ConfigError, match="run the stages `features`"):
         Store(tmp_path / "nothing")
 
 
@@ -127,21 +128,21 @@ def test_pairs_put_the_source_before_the_target(tmp_path: Path, tokenizer: TextT
         for row in range(2):
             a, b = first[row][first[row] != PAD_ORDER], second[row][second[row] != PAD_ORDER]
             assert a.tolist() == list(range(len(a))) and b[0] == len(a)
-        found = places(batch, ZipConfig(1, 1, 1, "tracked", 0.2, 0.04))
+        times = source_times(batch, ZipConfig(1, 1, 1, "tracked", 0.2, 0.04))
         if task == "recognize":
-            assert float(found[long, 1]) == pytest.approx(5.5 * 0.04)  # middle of positions 1 to 10
-            steady = found[1 - long] / 0.04
+            assert float(times[long, 1]) == pytest.approx(5.5 * 0.04)  # middle of positions 1 to 10
+            steady = times[1 - long] / 0.04
             assert bool((steady[1:] > steady[:-1]).all())
         else:
-            assert float(found[long, 0]) == 0  # before the first piece
-            assert float(found[long, 3]) == pytest.approx(0.2)
-            assert float(found[long, 20]) == pytest.approx(0.2 * (int(batch.text_length[long]) - 2))
-        heard = completed_pieces(batch)
+            assert float(times[long, 0]) == 0  # before the first piece
+            assert float(times[long, 3]) == pytest.approx(0.2)
+            assert float(times[long, 20]) == pytest.approx(0.2 * (int(batch.text_length[long]) - 2))
+        targets = completed_pieces(batch)
         spans, ids = batch.spans[long].tolist(), batch.text[long].tolist()
         for at in range(int(batch.speech_length[long])):
             done = [piece for piece, (_, last) in zip(ids, spans, strict=True) if 0 <= last < at]
-            assert int(heard[long, at]) == (done[-1] if done else IGNORED)
-        assert bool((heard[1 - long] == IGNORED).all())  # its times are unknown
+            assert int(targets[long, at]) == (done[-1] if done else IGNORED)
+        assert bool((targets[1 - long] == IGNORED).all())  # its times are unknown
         # Phones lie where the speech tokens lie, behind the begin token
         assert batch.phones[long, 1:21].tolist() == [i % 7 for i in range(20)]
         assert batch.phones[long, [0, 21]].tolist() == [-1, -1] and int(batch.phones[1 - long].max()) == -1
@@ -195,7 +196,7 @@ def test_every_configured_source_is_one_that_the_commands_of_the_record_make() -
     fusion = load_config(FusionConfig, CONFIGS / "zip.yaml")
     tokenizer = load_config(TokenizerConfig, CONFIGS / "tokenizer.yaml")
     alone = load_config(PretrainConfig, CONFIGS / "pretrain-speech.yaml")
-    for source in {*fusion.hear, *fusion.speak, *tokenizer.sources, *alone.sources}:
+    for source in {*fusion.asr, *fusion.tts, *tokenizer.sources, *alone.sources}:
         name, _, view = source.partition(".")
         assert view in ("", "augmented-3"), source  # anything else would be missing on a first run
         assert name in commands or "SPEECH/*.tar" in commands and not name.startswith("hibari"), source
@@ -219,7 +220,7 @@ def test_shipped_configurations_load_and_typos_are_named() -> None:
     assert load_config(TokenizerConfig, CONFIGS / "tokenizer.yaml").loop.steps > 0
     assert load_config(PretrainConfig, CONFIGS / "pretrain-text.yaml", ["loop.steps=7"]).loop.steps == 7
     assert load_config(PretrainConfig, CONFIGS / "pretrain-speech.yaml").sources
-    assert load_config(FusionConfig, CONFIGS / "zip.yaml").hear
+    assert load_config(FusionConfig, CONFIGS / "zip.yaml").asr
     assert load_config(PretrainConfig, CONFIGS / "pretrain-text.yaml", ["loop.lr=2e-3"]).loop.lr == 0.002
     with pytest.raises(ConfigError, match="lr: 'fast' is not a number"):
         load_config(PretrainConfig, CONFIGS / "pretrain-text.yaml", ["loop.lr=fast"])

@@ -1,8 +1,6 @@
 """Going on from a model: its pieces kept, its text tower learning on, the fusion taking that tower over."""
 
-import json
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from training.work import LINES, make_work
 from zipper.data.held_out import is_held_out
-from zipper.data.labels import Aligned
 from zipper.data.store import Store, StoreWriter
 from zipper.errors import ConfigError
 from zipper.model import checkpoint
@@ -22,31 +20,16 @@ from zipper.training import stages
 from zipper.training.assemble import assemble, between
 from zipper.training.config import FusionConfig, PretrainConfig, TokenizerConfig, TowerSize
 from zipper.training.fusion import ZipLoss, ZipStage
-from zipper.training.loop import LoopConfig
+from zipper.training.schedule import LoopConfig
 
 LEVELS = (4, 4)  # of the tiny quantizer: the codes are 0 .. 15
-LINES = ["Hello there, how are you today?", "It was a dark and stormy night."]
 ONE_STEP = LoopConfig(steps=1, lr=1e-2, warmup=1, autocast=False)
 
 
 @pytest.fixture
 def work(tmp_path: Path, model_folder: Path) -> Path:
     """A work folder with text in the pieces of the tiny model and one source of spoken lines."""
-    (tmp_path / "corpus.txt").write_text("\n".join(LINES * 3), encoding="utf-8")
-    stages.prepare_text(tmp_path / "corpus.txt", tmp_path, 999, 100, model_folder / "zipper")
-    names = [name for name in (f"set/{i}" for i in range(9)) if not is_held_out(name)]
-    words = [(word, 0.08 * i, 0.08 * (i + 1)) for i, word in enumerate(LINES[0].split())]
-    with StoreWriter(tmp_path / "tokens" / "set", "int16") as store:
-        for name in names:
-            store.add(name, np.arange(14))
-    with StoreWriter(tmp_path / "labels" / "set", "int8") as store:
-        for name in names:
-            store.add(name, np.arange(28) // 2)
-    (tmp_path / "labels" / "set" / "aligned.jsonl").write_text(
-        "".join(json.dumps(asdict(Aligned(name, "someone", LINES[0], words))) + "\n" for name in names),
-        encoding="utf-8",
-    )
-    return tmp_path
+    return make_work(tmp_path, model_folder, [name for name in (f"set/{i}" for i in range(9)) if not is_held_out(name)])
 
 
 def weights(model: torch.nn.Module) -> dict[str, Tensor]:
@@ -73,7 +56,7 @@ def test_fusion_goes_on_with_the_text_tower_that_learned_on(work: Path, model_fo
     assert not torch.equal(learned.embedding.weight, before.text.embedding.weight)
 
     def fuse(new_text_tower: bool) -> ZipperModel:
-        stages.fuse(
+        stages.train_fusion(
             FusionConfig(ONE_STEP, ("set",), ("set",), batch_tokens=64, start=start, new_text_tower=new_text_tower),
             work,
             False,
@@ -133,7 +116,7 @@ def test_an_encoder_half_cannot_shrink(model_folder: Path) -> None:
 
 
 def test_jitter_moves_codes_to_neighbors_and_nothing_else(model_folder: Path) -> None:
-    stage = ZipStage(checkpoint.load(model_folder / "zipper"), ZipLoss(hearing_jitter=0.5, levels=LEVELS))
+    stage = ZipStage(checkpoint.load(model_folder / "zipper"), ZipLoss(asr_jitter=0.5, levels=LEVELS))
     ids = torch.arange(18).repeat(4000, 1)  # 16 codes, begin and end
     moved = stage._jitter(ids, 0.5)
     assert torch.equal(moved[:, 16:], ids[:, 16:])
@@ -147,7 +130,7 @@ def test_jitter_moves_codes_to_neighbors_and_nothing_else(model_folder: Path) ->
 
 def test_levels_that_do_not_fit_the_codes_are_refused(model_folder: Path) -> None:
     with pytest.raises(ConfigError, match="levels"):
-        ZipStage(checkpoint.load(model_folder / "zipper"), ZipLoss(hearing_jitter=0.1, levels=(8, 8)))
+        ZipStage(checkpoint.load(model_folder / "zipper"), ZipLoss(asr_jitter=0.1, levels=(8, 8)))
 
 
 def test_the_mean_of_two_models_keeps_what_they_share(tmp_path: Path, model_folder: Path) -> None:

@@ -14,8 +14,8 @@ from zipper.data.pairs import Pairs
 from zipper.model.checkpoint import load, load_tower
 from zipper.speech.quantizer import Quantizer, QuantizerConfig
 from zipper.text.tokenizer import TextTokenizer
-from zipper.training.one_card import fuse, towers
 from zipper.training.one_card import pack as packing
+from zipper.training.one_card import train_fusion, train_text_tower
 from zipper.training.one_card.bundle import Row, unpack, write_bundle
 from zipper.training.pretrain import pack_tokens
 
@@ -58,7 +58,7 @@ def test_a_packed_job_travels_in_parts(pack: Path, tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(packing, "PART_BYTES", 5000)
     bundle = pack / "bundles" / "hibari.npz"
     folders = {"tokenizer": pack / "speech_tokenizer", "text": pack / "text", "out": tmp_path / "p", "bundles": bundle}
-    packing.main(["fuse", *(word for name, folder in folders.items() for word in (f"--{name}", str(folder)))])
+    packing.main(["fusion", *(word for name, folder in folders.items() for word in (f"--{name}", str(folder)))])
     parts = sorted((tmp_path / "p").glob("part-*"))
     assert len(parts) > 1 and all(part.stat().st_size <= 5000 for part in parts)
     (tmp_path / "whole.tar").write_bytes(b"".join(part.read_bytes() for part in parts))
@@ -75,7 +75,7 @@ def test_batches_on_the_device_are_those_of_the_stores(pack: Path, tmp_path: Pat
     tokenizer = TextTokenizer.from_pretrained(pack / "text")
     aligned = [("hibari", row) for row in read_aligned(tmp_path / "labels" / "hibari")]
     plain = Pairs("recognize", tmp_path, aligned, tokenizer, IDS, 240, 0, 0.0)
-    device = fuse.DevicePairs("recognize", some, pack / "text", IDS, 240, 0.0, torch.device("cpu"), None)
+    device = train_fusion.DevicePairs("recognize", some, pack / "text", IDS, 240, 0.0, torch.device("cpu"), None)
     for number in range(6):
         wanted, found = plain(number), device(number)
         for name in ("text", "speech", "text_length", "speech_length", "spans"):
@@ -84,17 +84,17 @@ def test_batches_on_the_device_are_those_of_the_stores(pack: Path, tmp_path: Pat
 
 
 def test_dropped_pieces_give_other_texts(pack: Path) -> None:
-    device = fuse.DevicePairs("synthesize", rows(3), pack / "text", IDS, 10_000, 0.5, torch.device("cpu"), None)
+    device = train_fusion.DevicePairs("synthesize", rows(3), pack / "text", IDS, 10_000, 0.5, torch.device("cpu"), None)
     texts = {tuple(device(number).text[0].tolist()) for number in range(6)}
     assert len(texts) > 1
 
 
 def test_the_whole_job_writes_towers_and_a_fused_model(pack: Path, tmp_path: Path) -> None:
     sizes = "--width 64 --depth 3 --heads 2 --kv-heads 1 --ff-width 96 --rows 2 --window 16".split()
-    times = "--interval 1 --speech-seconds 0.5 --fuse-seconds 0.6 1 --batch-tokens 200 --workers 1".split()
+    times = "--interval 1 --speech-seconds 0.5 --fusion-seconds 0.6 1 --batch-tokens 200 --workers 1".split()
     folders = ["--pack", str(pack), "--out", str(tmp_path / "out"), "--run", str(tmp_path / "run")]
-    towers.main([*folders, *sizes, "--seconds", "0.5"])
-    fuse.main([*folders, *sizes, *times])
+    train_text_tower.main([*folders, *sizes, "--seconds", "0.5"])
+    train_fusion.main([*folders, *sizes, *times])
     model = load(tmp_path / "out" / "zipper")
     text = load_tower(tmp_path / "out" / "pretrain-text")
     for name, weight in model.text.state_dict().items():

@@ -6,11 +6,10 @@ and n alone, so a run continues exactly where it stopped. Shapes: B clips, N tok
 
 import io
 import logging
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import accumulate, chain, islice
 from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
@@ -22,9 +21,10 @@ import torch
 from torch import Tensor
 
 from zipper.audio.mel import MelSpectrogram
+from zipper.data.batching import BatchPlan
 from zipper.data.held_out import is_held_out
 from zipper.data.labels import read_aligned
-from zipper.data.manifest import read_audio_bytes, read_source
+from zipper.data.manifest import read_audio_bytes, read_source, source_name
 from zipper.data.pitch import track_pitch
 from zipper.data.store import JoinedStores, Store, StoreWriter
 from zipper.errors import DataError
@@ -36,7 +36,6 @@ log = logging.getLogger(__name__)
 EVERYONE = "*"
 MIN_SECONDS, MAX_SECONDS = 0.5, 20.0  # of a clip that is used
 CHUNK = 256  # clips that are analysed before the index is written
-POOL = 64  # batches that are sorted by length together
 
 
 @dataclass(frozen=True)
@@ -72,18 +71,18 @@ class Batch(NamedTuple):
 
 def each_speaker(voices: Sequence[Voice], work: Path) -> tuple[Voice, ...]:
     """The same, with EVERYONE replaced by the speakers that the labels of the source name, sharing share and hours."""
-    found: list[Voice] = []
+    all_voices: list[Voice] = []
     for voice in voices:
         if voice.speaker != EVERYONE:
-            found.append(voice)
+            all_voices.append(voice)
             continue
-        folders = [work / "labels" / source.removesuffix(".tar") for source in voice.sources]
+        folders = [work / "labels" / source_name(Path(source)) for source in voice.sources]
         speakers = sorted({row.speaker for folder in folders for row in read_aligned(folder)})
         if not speakers:
             raise DataError(f"{voice.source} names no speaker.")
         share, hours = voice.share / len(speakers), voice.hours / len(speakers)
-        found += [Voice(f"{voice.name}-{who}", voice.source, who, share, hours, shipped=False) for who in speakers]
-    return tuple(found)
+        all_voices += [Voice(f"{voice.name}-{who}", voice.source, who, share, hours, shipped=False) for who in speakers]
+    return tuple(all_voices)
 
 
 def choose(voice: Voice, data: Path) -> list[str]:
@@ -143,10 +142,10 @@ class Clips:
     """
 
     def __init__(self, voices: Sequence[Voice], work: Path, batch_frames: int, seed: int) -> None:
-        self.batch_frames, self.seed = batch_frames, seed
+        self.seed = seed
         self.shares = [voice.share for voice in voices]
         self.tokens = [
-            JoinedStores([Store(work / "tokens" / source.removesuffix(".tar")) for source in voice.sources])
+            JoinedStores([Store(work / "tokens" / source_name(Path(source))) for source in voice.sources])
             for voice in voices
         ]
         self.mels = [Store(work / "mels" / voice.name) for voice in voices]
@@ -159,8 +158,9 @@ class Clips:
             self.train.append([clip for clip in clips if not is_held_out(clip.id)])
             if not self.train[-1]:
                 raise DataError(f"No clip of {voice.name} has tokens, mel and pitch; prepare them first.")
-        self._current: tuple[int, list[list[Clip]]] = (0, self._plan(0))  # only one epoch's plan is kept
-        self._starts = [0, len(self._current[1])]  # number of the first batch of each epoch planned so far
+        self._starts = list(accumulate(map(len, self.train), initial=0))[:-1]  # of each voice among all clips
+        self._clips = [clip for clips in self.train for clip in clips]
+        self.plan = BatchPlan(map(self.frames, self._clips), batch_frames, seed, self._draw)
 
     def frames(self, clip: Clip) -> int:
         """Frames of a clip that its tokens cover."""
@@ -169,44 +169,18 @@ class Clips:
 
     def __call__(self, number: int) -> Batch:
         """Batch `number` of an endless sequence of epochs."""
-        while number >= self._starts[-1]:  # epochs differ a little in their number of batches
-            self._starts.append(self._starts[-1] + len(self.batches(len(self._starts) - 1)))
-        epoch = bisect_right(self._starts, number) - 1
-        return self.collate(self.batches(epoch)[number - self._starts[epoch]])
+        return self.collate([self._clips[i] for i in self.plan[number]])
 
-    def batches(self, epoch: int) -> list[list[Clip]]:
-        """All batches of an epoch, in their order."""
-        if self._current[0] != epoch:
-            self._current = (epoch, self._plan(epoch))
-        return self._current[1]
-
-    def _plan(self, epoch: int) -> list[list[Clip]]:
-        """Batches of an epoch, in which each voice has its share of the clips."""
+    def _draw(self, epoch: int) -> list[int]:
+        """Indices of the clips of an epoch, in which each voice has its share."""
         rng = np.random.default_rng([self.seed, epoch])
-        total = sum(map(len, self.train)) / sum(self.shares)
-        drawn: list[Clip] = []
-        for clips, share in zip(self.train, self.shares, strict=True):
+        total = len(self._clips) / sum(self.shares)
+        drawn: list[int] = []
+        for clips, share, start in zip(self.train, self.shares, self._starts, strict=True):
             count = max(1, round(total * share))
             turns = [rng.permutation(len(clips)) for _ in range(-(-count // len(clips)))]
-            drawn += [clips[i] for i in np.concatenate(turns)[:count]]
-        batches = list(self._pack([drawn[i] for i in rng.permutation(len(drawn))]))
-        return [batches[i] for i in rng.permutation(len(batches))]
-
-    def _pack(self, clips: list[Clip]) -> Iterator[list[Clip]]:
-        """At most batch_frames frames together, padding counted.
-
-        Clips are sorted by length in pools, so that little is padded and yet no two epochs are alike.
-        """
-        mean = sum(map(self.frames, clips)) / len(clips)
-        pool = max(1, int(POOL * self.batch_frames / mean))
-        for start in range(0, len(clips), pool):
-            batch: list[Clip] = []
-            for clip in sorted(clips[start : start + pool], key=self.frames):
-                if batch and (len(batch) + 1) * self.frames(clip) > self.batch_frames:
-                    yield batch
-                    batch = []
-                batch.append(clip)
-            yield batch
+            drawn += [start + int(i) for i in np.concatenate(turns)[:count]]
+        return drawn
 
     def collate(self, clips: Sequence[Clip]) -> Batch:
         """Load and pad."""

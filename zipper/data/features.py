@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from zipper.data.augment import Augmenter
+from zipper.data.batching import pack_sorted
 from zipper.data.manifest import read_audio_bytes, read_source
 from zipper.data.store import StoreWriter
 from zipper.rates import FRAMES_PER_TOKEN, SPEECH_RATE
@@ -32,18 +33,6 @@ def decode(data: bytes) -> np.ndarray:
     """Encoded mono audio to float32 samples at 16 kHz."""
     samples, rate = soundfile.read(io.BytesIO(data), dtype="float32")
     return soxr.resample(samples, rate, SPEECH_RATE) if rate != SPEECH_RATE else samples
-
-
-def length_batches(items: list[tuple[str, Tensor]]) -> Iterator[list[tuple[str, Tensor]]]:
-    """Utterances of similar length together, at most BATCH_TOKENS tokens a batch with padding counted."""
-    batch: list[tuple[str, Tensor]] = []
-    for item in sorted(items, key=lambda pair: len(pair[1])):
-        if batch and (len(batch) + 1) * len(item[1]) > mel_frames(BATCH_TOKENS):
-            yield batch
-            batch = []
-        batch.append(item)
-    if batch:
-        yield batch
 
 
 @torch.inference_mode()
@@ -65,7 +54,8 @@ def extract(source: Path, encoder: WhisperEncoder, out: Path, augmenter: Augment
         for chunk in _chunks(todo):
             mels = list(pool.map(lambda pair: (pair[0], _prepare(pair[0], pair[1], augmenter)), chunk))
             kept = [pair for pair in mels if 0 < len(pair[1]) <= mel_frames(MAX_TOKENS)]
-            for batch in length_batches(kept):
+            for items in pack_sorted([len(mel) for _, mel in kept], mel_frames(BATCH_TOKENS)):
+                batch = [kept[i] for i in items]
                 for (name, mel), features in zip(batch, encode(encoder, [mel for _, mel in batch]), strict=True):
                     store.add(name, features)
                     seconds += len(mel) / 100

@@ -1,4 +1,4 @@
-"""Stage `prepare`, second half: one text style, phones and word times for every utterance."""
+"""Stage `labels`: one text style, phones and word times for every utterance."""
 
 import json
 import logging
@@ -82,10 +82,10 @@ def _recognized(
 ) -> tuple[list[TimedPhone], np.ndarray] | None:
     ids, words = transcript_phones(phonemize(utterance.text.lower()))
     log_probs = classifier(torch.from_numpy(np.array(features)).float()).log_softmax(-1)
-    found = align(log_probs, ids, words)
-    if found is None or found[1] < WORST_SCORE:
+    aligned = align(log_probs, ids, words)
+    if aligned is None or aligned[1] < WORST_SCORE:
         return None
-    return found[0], frame_labels(found[0], len(features))
+    return aligned[0], frame_labels(aligned[0], len(features))
 
 
 def label_source(
@@ -102,16 +102,16 @@ def label_source(
         for utterance in utterances:
             if utterance.id not in features or utterance.id in store.done:
                 continue
-            found = (
+            labeled = (
                 _generated(utterance, features.length(utterance.id))
                 if utterance.phones
                 else _recognized(utterance, features[utterance.id], classifier, phonemize)
             )
-            if found is None:
+            if labeled is None:
                 dropped += 1
                 continue
-            store.add(utterance.id, found[1])
-            rows.write(_line(_row(utterance, found[0], style(utterance.text))))
+            store.add(utterance.id, labeled[1])
+            rows.write(_line(_row(utterance, labeled[0], style(utterance.text))))
     log.info("%s: %d utterances labeled, %d left out", out.name, len(store.done), dropped)
 
 

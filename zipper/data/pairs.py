@@ -55,18 +55,18 @@ def piece_spans(
     Returns -1s for all pieces when the words are unknown or do not match the pieces.
     """
     groups: list[list[int]] = []
-    for place, piece in enumerate(pieces):
+    for index, piece in enumerate(pieces):
         if tokenizer.starts_word(piece) or not groups:
             groups.append([])
-        groups[-1].append(place)
+        groups[-1].append(index)
     spans = [(-1, -1)] * len(pieces)
     if len(groups) != len(words):
         return spans
     for group, (_, start, end) in zip(groups, words, strict=True):
         sizes = np.array([max(1, len(tokenizer.piece(pieces[i]).strip())) for i in group], dtype=float)
         edges = start + (end - start) * np.concatenate([[0], np.cumsum(sizes) / sizes.sum()])
-        for place, a, b in zip(group, edges[:-1], edges[1:], strict=True):
-            spans[place] = (int(a * TOKEN_RATE), max(int(a * TOKEN_RATE), int(np.ceil(b * TOKEN_RATE)) - 1))
+        for index, a, b in zip(group, edges[:-1], edges[1:], strict=True):
+            spans[index] = (int(a * TOKEN_RATE), max(int(a * TOKEN_RATE), int(np.ceil(b * TOKEN_RATE)) - 1))
     return spans
 
 
@@ -111,8 +111,8 @@ class Pairs:
         for row, pair in enumerate(pairs):
             phones[row, 1 : 1 + len(pair.phones)] = torch.from_numpy(pair.phones.astype(np.int64))
             if pair.spans:
-                found = torch.tensor(pair.spans)
-                spans[row, 1 : 1 + len(found)] = torch.where(found >= 0, found + 1, found)  # begin stands before it
+                known = torch.tensor(pair.spans)
+                spans[row, 1 : 1 + len(known)] = torch.where(known >= 0, known + 1, known)  # begin stands before it
         return PairBatch(
             self.task,
             _pad(text),
@@ -131,8 +131,8 @@ def orders(batch: PairBatch) -> tuple[Tensor, Tensor]:
     ids = {"text": batch.text, "speech": batch.speech}
     out = {}
     for name, offset in ((first, torch.zeros_like(lengths[first])), (second, lengths[first])):
-        places = torch.arange(ids[name].shape[1], device=ids[name].device)[None]
-        out[name] = torch.where(places < lengths[name][:, None], places + offset[:, None], PAD_ORDER)
+        positions = torch.arange(ids[name].shape[1], device=ids[name].device)[None]
+        out[name] = torch.where(positions < lengths[name][:, None], positions + offset[:, None], PAD_ORDER)
     return out["text"], out["speech"]
 
 

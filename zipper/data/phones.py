@@ -81,11 +81,11 @@ def transcript_phones(sentences: Sequence[str]) -> tuple[list[int], list[int]]:
     ids, words, word = [], [], 0
     for sentence in sentences:
         for spoken in sentence.split():
-            found = [PHONE_IDS.get(REPLACED.get(symbol, symbol), 0) for symbol in spoken]
-            found = [phone for phone in found if phone]
-            ids += found
-            words += [word] * len(found)
-            word += bool(found)
+            phones = [PHONE_IDS.get(REPLACED.get(symbol, symbol), 0) for symbol in spoken]
+            phones = [phone for phone in phones if phone]
+            ids += phones
+            words += [word] * len(phones)
+            word += bool(phones)
     return ids, words
 
 

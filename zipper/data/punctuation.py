@@ -1,7 +1,7 @@
 """Stage `punctuate`: commas and full stops for transcripts that came without, where a reader paused.
 
-What a pause means is learnt from readers whose transcripts are punctuated: a linear layer over the length of the
-pause and over what the text tower thinks of a comma and of a full stop there. No word is changed.
+What a pause means is learned from readers whose transcripts are punctuated: a linear layer over the length of the
+pause and over how likely the text tower finds a comma and of a full stop there. No word is changed.
 """
 
 import logging
@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zipper.data.batching import pack_sorted
 from zipper.data.held_out import is_held_out
 from zipper.data.labels import Aligned, read_aligned, write_aligned
 from zipper.errors import DataError
@@ -34,9 +35,9 @@ STEPS = 300  # of the linear layer; it has nine weights and three biases
 
 @dataclass(frozen=True)
 class Gap:
-    """A pause behind the word at `place`: its seconds and how much likelier a comma or a stop makes the text (nats)."""
+    """A pause behind the word at `index`: its seconds and how much likelier a comma or a stop makes the text (nats)."""
 
-    place: int
+    index: int
     pause: float
     comma: float
     stop: float
@@ -57,20 +58,20 @@ def bare(text: str) -> tuple[list[str], list[int]]:
     for word in text.split():
         core = word.rstrip(INNER + "\"'") or word
         mark = word[len(core) :]
-        found = STOP if any(c in ".?!" for c in mark) else COMMA if any(c in ",;:" for c in mark) else 0
+        kind = STOP if any(c in ".?!" for c in mark) else COMMA if any(c in ",;:" for c in mark) else 0
         words.append(core[:1].lower() + core[1:] if opens and core not in KEPT else core)
-        classes.append(found)
-        opens = found == STOP
+        classes.append(kind)
+        opens = kind == STOP
     return words, classes
 
 
 def marked(words: Sequence[str], classes: Sequence[int], closing: str) -> str:
     """The words with a mark of its class behind each; the last one gets `closing`."""
     out = []
-    for place, word in enumerate(words):
-        before = classes[place - 1] if place else STOP
+    for index, word in enumerate(words):
+        before = classes[index - 1] if index else STOP
         shown = word[:1].upper() + word[1:] if before == STOP else word
-        out.append(shown + (MARKS[classes[place]] if place + 1 < len(words) else closing))
+        out.append(shown + (MARKS[classes[index]] if index + 1 < len(words) else closing))
     return " ".join(out)
 
 
@@ -88,7 +89,7 @@ class Punctuator:
         for row, gaps in self.gaps(rows):
             _, classes = bare(row.text)
             signs += [gap.signs for gap in gaps]
-            truth += [classes[gap.place] for gap in gaps]
+            truth += [classes[gap.index] for gap in gaps]
         if len(set(truth)) < len(MARKS):
             raise DataError("The punctuated sources need pauses with a comma, with a full stop and with neither.")
         x, y = torch.tensor(signs), torch.tensor(truth)
@@ -112,7 +113,7 @@ class Punctuator:
             with torch.no_grad():
                 chosen = self.decide(torch.tensor([gap.signs for gap in gaps])).argmax(1).tolist()
             for gap, mark in zip(gaps, chosen, strict=True):
-                classes[gap.place] = mark
+                classes[gap.index] = mark
             text = marked(words, classes, row.text.rstrip()[-1])
             times = zip(text.split(), row.words, strict=True)
             yield replace(row, text=text, words=[(word, a, b) for word, (_, a, b) in times])
@@ -121,17 +122,17 @@ class Punctuator:
         """Each row with its pauses inside the text."""
         plans = [(row, pauses(row)) for row in rows]
         texts: list[str] = []
-        for row, found in plans:
-            if found:
+        for row, breaks in plans:
+            if breaks:
                 words, _ = bare(row.text)
                 nothing = [0] * len(words)
                 texts.append(marked(words, nothing, "."))
-                for place, _ in found:
-                    texts += [marked(words, [*nothing[:place], m, *nothing[place + 1 :]], ".") for m in (COMMA, STOP)]
+                for index, _ in breaks:
+                    texts += [marked(words, [*nothing[:index], m, *nothing[index + 1 :]], ".") for m in (COMMA, STOP)]
         scores = iter(self.scores(texts))
-        for row, found in plans:
-            plain = next(scores) if found else 0.0
-            gaps = [Gap(place, pause, next(scores) - plain, next(scores) - plain) for place, pause in found]
+        for row, breaks in plans:
+            plain = next(scores) if breaks else 0.0
+            gaps = [Gap(index, pause, next(scores) - plain, next(scores) - plain) for index, pause in breaks]
             yield row, gaps
 
     @torch.inference_mode()
@@ -139,7 +140,7 @@ class Punctuator:
         """Log-probability of each text by the tower, begin and end included."""
         ids = [[self.tokenizer.begin_id, *self.tokenizer.encode(text), self.tokenizer.end_id] for text in texts]
         out = [0.0] * len(ids)
-        for batch in _batches([len(row) for row in ids]):
+        for batch in pack_sorted([len(row) for row in ids], BATCH_TOKENS):
             padded = nn.utils.rnn.pad_sequence([torch.tensor(ids[i]) for i in batch], batch_first=True)
             logits = self.tower(padded[:, :-1]).float()
             loss = F.cross_entropy(logits.transpose(1, 2), padded[:, 1:], reduction="none")
@@ -149,24 +150,12 @@ class Punctuator:
 
 
 def pauses(row: Aligned) -> list[tuple[int, float]]:
-    """(place of the word before, seconds) of the pauses between words whose times are known."""
+    """(index of the word before, seconds) of the pauses between words whose times are known."""
     return [
-        (place, after[1] - before[2])
-        for place, (before, after) in enumerate(zip(row.words, row.words[1:], strict=False))
+        (index, after[1] - before[2])
+        for index, (before, after) in enumerate(zip(row.words, row.words[1:], strict=False))
         if after[1] - before[2] >= PAUSE
     ]
-
-
-def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Texts of similar length together."""
-    batch: list[int] = []
-    for item in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if batch and (len(batch) + 1) * lengths[item] > BATCH_TOKENS:
-            yield batch
-            batch = []
-        batch.append(item)
-    if batch:
-        yield batch
 
 
 def punctuate(work: Path, like: Iterable[str], sources: Iterable[str], punctuator: Punctuator) -> dict[str, float]:
@@ -186,7 +175,7 @@ def agreement(punctuator: Punctuator, rows: Sequence[Aligned]) -> dict[str, floa
     truth, guess = [], []
     for row, gaps in punctuator.gaps(rows):
         _, classes = bare(row.text)
-        truth += [classes[gap.place] for gap in gaps]
+        truth += [classes[gap.index] for gap in gaps]
         with torch.no_grad():
             guess += [int(punctuator.decide(torch.tensor(gap.signs)).argmax()) for gap in gaps]
     t, g = np.array(truth), np.array(guess)

@@ -1,4 +1,4 @@
-"""Stage `sentences`: which sentences of a corpus to have spoken, so that many words are heard with few hours."""
+"""Stage `sentences`: which sentences of a corpus to have spoken, so that few hours cover many words."""
 
 import random
 import re
@@ -9,9 +9,9 @@ SPEAKABLE = re.compile(r"[A-Z][A-Za-z ,.;:'?!\"-]+[.?!]")  # nothing that a read
 SENTENCE_END = re.compile(r"(?<=[.?!]) +(?=[A-Z])")
 WORD = re.compile(r"[a-z']+")
 LENGTHS = (25, 120)  # characters of a sentence, where nothing else is asked for
-COMMON = 24  # times that a word must occur in the corpus to be worth hearing; rarer ones are mostly misprints
-ENOUGH = 2  # sentences after which a word counts as heard
-NEW_SHARE = 0.18  # of the words of a sentence that are still to be heard, and at least two
+COMMON = 24  # times that a word must occur in the corpus to be worth covering; rarer ones are mostly misprints
+ENOUGH = 2  # sentences after which a word counts as covered
+NEW_SHARE = 0.18  # of the words of a sentence that are not yet covered, and at least two
 
 
 def sentences(lines: Iterable[str], lengths: tuple[int, int] = LENGTHS) -> Iterator[str]:
@@ -37,16 +37,16 @@ def choose_sentences(
     frequency: Counter[str] = Counter()
     for line in lines:
         frequency.update(WORD.findall(line.lower()))
-    heard: Counter[str] = Counter()
+    covered: Counter[str] = Counter()
     for line in known:
-        heard.update(set(WORD.findall(line.lower())))
+        covered.update(set(WORD.findall(line.lower())))
     chosen: list[str] = []
     for sentence in sentences(random.Random(seed).sample(lines, len(lines)), lengths):
         words = set(WORD.findall(sentence.lower()))
-        new = [w for w in words if len(w) > 2 and frequency[w] >= common and heard[w] < ENOUGH]
+        new = [w for w in words if len(w) > 2 and frequency[w] >= common and covered[w] < ENOUGH]
         if len(new) >= 2 and len(new) > NEW_SHARE * len(words):
             chosen.append(sentence)
-            heard.update(words)
+            covered.update(words)
             if len(chosen) == count:
                 break
     return chosen
@@ -54,6 +54,6 @@ def choose_sentences(
 
 def draw_sentences(lines: Iterable[str], count: int, seed: int, lengths: tuple[int, int] = LENGTHS) -> list[str]:
     """Up to `count` different sentences of the lines, whatever their words: what an evaluation should be made of."""
-    found = list(sentences(lines, lengths))
-    random.Random(seed).shuffle(found)
-    return list(dict.fromkeys(found))[:count]
+    candidates = list(sentences(lines, lengths))
+    random.Random(seed).shuffle(candidates)
+    return list(dict.fromkeys(candidates))[:count]

@@ -57,7 +57,9 @@ class Store(Mapping[str, np.ndarray]):
 
     def __init__(self, folder: Path) -> None:
         if not (folder / "index.tsv").exists():
-            raise ConfigError(f"{folder} holds no prepared data; run the `prepare` stage first.")
+            raise ConfigError(
+                f"{folder} holds no prepared data; run the stages `features`, `labels` and `tokens` first."
+            )
         name, *row = (folder / "format.txt").read_text(encoding="utf-8").split()
         self.index = _read_index(folder)
         self.data = np.memmap(folder / "data.bin", dtype=name, mode="r").reshape(-1, *map(int, row))

@@ -1,11 +1,11 @@
-"""Transcripts in natural case and punctuation: what a teacher heard, its words corrected by the reference."""
+"""Transcripts in natural case and punctuation: those of an ASR model (the teacher), corrected by the reference."""
 
 import re
 from difflib import SequenceMatcher
 
 MARKS = ",.?!;:"
 CLOSING = ".?!"
-WORST_AGREEMENT = 0.5  # share of the words under which a teacher heard something else than was said
+WORST_AGREEMENT = 0.5  # share of the words under which the teacher recognized something else than was said
 SHORT = 4  # letters of a word whose capital is not taken from the teacher
 SAME = {"mister": "mr", "missus": "mrs", "mistress": "mrs", "doctor": "dr", "saint": "st", "okay": "ok"}
 
@@ -15,14 +15,14 @@ def _key(word: str) -> str:
     return SAME.get(letters, letters)
 
 
-def correct(heard: str, reference: str) -> str:
+def correct(teacher_text: str, reference: str) -> str:
     """The reference's words with the teacher's case and marks where both agree.
 
     reference: in the case that its words have when nothing else is known, without marks. What the teacher left out is
     put back, what it added is left out; its marks behind such words are kept. The words of the result are those of the
     reference, one for one.
     """
-    ours, theirs = reference.split(), heard.split()
+    ours, theirs = reference.split(), teacher_text.split()
     matcher = SequenceMatcher(None, [_key(w) for w in theirs], [_key(w) for w in ours], autojunk=False)
     if not ours or matcher.ratio() < WORST_AGREEMENT:
         return close(reference)
@@ -35,9 +35,9 @@ def correct(heard: str, reference: str) -> str:
         mark = theirs[i2 - 1][-1] if i2 > i1 and theirs[i2 - 1][-1] in MARKS else ""
         if mark and words and words[-1][-1] not in MARKS:
             words[-1] += mark
-    for place in range(1, len(words)):
-        if words[place - 1][-1] in CLOSING:
-            words[place] = words[place][:1].upper() + words[place][1:]
+    for index in range(1, len(words)):
+        if words[index - 1][-1] in CLOSING:
+            words[index] = words[index][:1].upper() + words[index][1:]
     return close(" ".join(words))
 
 

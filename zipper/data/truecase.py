@@ -8,6 +8,7 @@ CLOSING = (".", "?", "!")
 QUESTION_OPENERS = frozenset(
     "who what when where why how which whose is are was were do does did can could will would shall should".split()
 )
+CASE_LINES = 120_000  # lines of a corpus that are enough to learn the case of words from
 WORD = re.compile(r"[A-Za-z]+(?:'[A-Za-z]+)*")
 
 

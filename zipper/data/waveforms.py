@@ -18,6 +18,11 @@ BUCKETS = (3.2, 6.4, 9.6, 12.8, 17.6, 28.8)  # seconds
 SHORTEST_FFT = 1 << 14
 
 
+def to_int16(samples: np.ndarray) -> np.ndarray:
+    """Samples (n,) in -1..1 as 16-bit integers; louder ones are clipped."""
+    return (samples.clip(-1, 1) * FULL_SCALE).astype(np.int16)
+
+
 def bucket(samples: int) -> int:
     """The next length of a few: every new shape makes a GPU plan its transforms and convolutions anew."""
     return next(int(seconds * SPEECH_RATE) for seconds in BUCKETS if samples <= seconds * SPEECH_RATE)
@@ -29,7 +34,7 @@ class Waveforms:
     def __init__(self, clips: Mapping[str, np.ndarray], device: torch.device) -> None:
         """clips: int16 samples (n,) at 16 kHz."""
         self.device = device
-        self.number = {name: i for i, name in enumerate(clips)}
+        self.index = {name: i for i, name in enumerate(clips)}
         counts = np.array([len(samples) for samples in clips.values()], np.int64)
         self.counts = counts
         self.lengths = torch.from_numpy(counts).to(device)
@@ -38,11 +43,11 @@ class Waveforms:
 
     def gather(self, names: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Samples (B, N) float32 in -1..1 and lengths (B,)."""
-        rows = torch.tensor([self.number[name] for name in names], device=self.device)
+        rows = torch.tensor([self.index[name] for name in names], device=self.device)
         lengths = self.lengths[rows]
-        place = torch.arange(bucket(int(max(self.counts[self.number[name]] for name in names))), device=self.device)
-        index = (self.starts[rows][:, None] + place).clamp(max=len(self.data) - 1)
-        return self.data[index].float() / FULL_SCALE * (place < lengths[:, None]), lengths
+        position = torch.arange(bucket(int(max(self.counts[self.index[name]] for name in names))), device=self.device)
+        index = (self.starts[rows][:, None] + position).clamp(max=len(self.data) - 1)
+        return self.data[index].float() / FULL_SCALE * (position < lengths[:, None]), lengths
 
 
 @dataclass(frozen=True)
@@ -66,10 +71,10 @@ class DeviceAugmentConfig:
 def change_speed(samples: Tensor, lengths: Tensor, ratio: Tensor) -> tuple[Tensor, Tensor]:
     """Clips (B, N) faster by ratio (B,), by linear interpolation; new samples and lengths."""
     changed = (lengths / ratio).long().clamp(min=1)
-    place = torch.arange(bucket(int(changed.max())), device=samples.device) * ratio[:, None]  # (B, N')
-    low = place.long().clamp(max=samples.shape[1] - 1)
+    position = torch.arange(bucket(int(changed.max())), device=samples.device) * ratio[:, None]  # (B, N')
+    low = position.long().clamp(max=samples.shape[1] - 1)
     high = (low + 1).clamp(max=samples.shape[1] - 1)
-    mixed = torch.lerp(samples.gather(1, low), samples.gather(1, high), place - low)
+    mixed = torch.lerp(samples.gather(1, low), samples.gather(1, high), position - low)
     return mixed * (torch.arange(mixed.shape[1], device=samples.device) < changed[:, None]), changed
 
 
@@ -87,9 +92,9 @@ class DeviceAugmenter:
 
     def __call__(self, samples: Tensor, lengths: Tensor) -> Tensor:
         """(B, N) -> (B, N): room, band, tilt and noise."""
-        real = torch.arange(samples.shape[1], device=samples.device) < lengths[:, None]
+        mask = torch.arange(samples.shape[1], device=samples.device) < lengths[:, None]
         changed = self._filter(samples)
-        return (changed + self._noise(changed, lengths)) * real
+        return (changed + self._noise(changed, lengths)) * mask
 
     def _uniform(self, count: int, span: tuple[float, float], device: torch.device) -> Tensor:
         return torch.rand(count, device=device) * (span[1] - span[0]) + span[0]

@@ -1,27 +1,23 @@
-"""Recordings to evaluate on: a folder or tar that holds manifest.tsv and audio/, or a manifest that names its
-files.
+"""Recordings to evaluate on, decoded, out of the manifests that :mod:`zipper.data.manifest` describes."""
 
-Columns: id, text, and where known speaker (or voice), audio (path, relative to the manifest), words (JSON
-[[word, start, end], ...] in seconds) or phonemes (JSON [[symbol, seconds], ...], words parted by a space
-symbol).
-"""
-
-import csv
 import io
 import json
 import tarfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import soundfile
 
 from zipper.alignment.words import WordTime
 from zipper.audio.io import Samples, load_audio
-from zipper.data.phones import timed_phones
+from zipper.data.manifest import SUFFIXES, read_audio_bytes, read_rows, row_phones, source_name
+from zipper.data.phones import timed_phones, word_times
 from zipper.errors import DataError
 from zipper.rates import SPEECH_RATE
 
-SUFFIXES = (".opus", ".flac", ".wav", ".ogg", ".mp3")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -41,52 +37,37 @@ class Recording:
 
 def read_recordings(path: Path, limit: int | None = None) -> list[Recording]:
     """Recordings of a manifest, `limit` of them evenly spread, decoded; DataError for what is missing or malformed."""
+    rows = spread(read_rows(path), limit)
     if path.suffix == ".tar":
-        return _read_tar(path, limit)
-    manifest = path / "manifest.tsv" if path.is_dir() else path
-    try:
-        rows = _rows(manifest.read_text(encoding="utf-8"), path, limit)
-    except (OSError, UnicodeDecodeError):
-        raise DataError(f"{path} is neither a manifest nor a folder or tar that holds manifest.tsv.") from None
-    return [_recording(row, load_audio(_audio_path(row, manifest.parent))) for row in rows]
+        return _read_tar(path, rows)
+    folder = path if path.is_dir() else path.parent
+    return [_recording(row, load_audio(_audio_path(row, folder))) for row in rows]
 
 
-def _read_tar(path: Path, limit: int | None) -> list[Recording]:
-    """The same from a tar, without unpacking it."""
+def spread(rows: Sequence[T], limit: int | None) -> list[T]:
+    """At most `limit` rows, evenly spread: manifests go speaker by speaker, and the first rows would be one voice."""
+    if limit is None or limit >= len(rows):
+        return list(rows)
+    return [rows[i * len(rows) // limit] for i in range(limit)]
+
+
+def _read_tar(path: Path, rows: Sequence[dict[str, str]]) -> list[Recording]:
+    """The recordings of some rows from a tar, without unpacking it."""
+    name = source_name(path)
+    wanted = {f"{name}/{row['id']}" for row in rows}
     try:
-        with tarfile.open(path) as archive:
-            members = {Path(m.name).stem: m for m in archive if m.name.endswith(SUFFIXES)}
-            manifest = next((m for m in archive if Path(m.name).name == "manifest.tsv"), None)
-            rows = _rows(_member(archive, manifest, path).decode("utf-8"), path, limit)
-            return [_recording(row, _decode(_member(archive, members.get(row["id"]), path))) for row in rows]
-    except (OSError, tarfile.TarError, UnicodeDecodeError):
+        samples = {audio: _decode(data) for audio, data in read_audio_bytes(path) if audio in wanted}
+    except (OSError, tarfile.TarError):
         raise DataError(f"{path} cannot be read as a tar.") from None
-
-
-def _member(archive: tarfile.TarFile, member: tarfile.TarInfo | None, path: Path) -> bytes:
-    """Content of one file in the tar; DataError if it is not there."""
-    file = archive.extractfile(member) if member else None
-    if file is None:
-        raise DataError(f"{path} lacks its manifest.tsv or a recording that it names.")
-    return file.read()
+    if len(samples) < len(wanted):
+        raise DataError(f"{path} lacks a recording that its manifest.tsv names.")
+    return [_recording(row, samples[f"{name}/{row['id']}"]) for row in rows]
 
 
 def _decode(data: bytes) -> Samples:
     """Samples (n,) at 16 kHz of an encoded recording."""
     samples, rate = soundfile.read(io.BytesIO(data), dtype="float32")
     return load_audio((samples, rate))
-
-
-def _rows(content: str, path: Path, limit: int | None) -> list[dict[str, str]]:
-    """Rows with an id and a text; DataError if there are none."""
-    rows = list(csv.DictReader(io.StringIO(content), delimiter="\t", quoting=csv.QUOTE_NONE))
-    if limit is not None and limit < len(rows):  # manifests go speaker by speaker: the first ones would be one voice
-        rows = [rows[i * len(rows) // limit] for i in range(limit)]
-    if not rows:
-        raise DataError(f"{path} lists no recordings.")
-    if not {"id", "text"} <= set(rows[0]):
-        raise DataError(f"{path} lacks the columns id and text.")
-    return rows
 
 
 def _audio_path(row: dict[str, str], folder: Path) -> Path:
@@ -109,8 +90,7 @@ def _true_words(row: dict[str, str]) -> tuple[WordTime, ...]:
     """True word times of a row; empty where they are unknown."""
     if row.get("words"):
         return tuple(WordTime(str(w), float(a), float(b)) for w, a, b in json.loads(row["words"]))
-    phones = [(str(symbol), float(seconds)) for symbol, seconds in json.loads(row.get("phonemes") or "[]")]
-    return words_from_phones(row["text"].split(), phones)
+    return words_from_phones(row["text"].split(), row_phones(row))
 
 
 def words_from_phones(words: list[str], phones: list[tuple[str, float]]) -> tuple[WordTime, ...]:
@@ -119,11 +99,7 @@ def words_from_phones(words: list[str], phones: list[tuple[str, float]]) -> tupl
     A number or an abbreviation is one written word and several spoken ones, so such a text is left out rather
     than guessed at.
     """
-    spans: dict[int, tuple[float, float]] = {}
-    for phone in timed_phones(phones):
-        if phone.word >= 0:
-            start, _ = spans.get(phone.word, (phone.start, phone.end))
-            spans[phone.word] = (start, phone.end)
-    if len(spans) != len(words):
+    times = word_times(timed_phones(phones))
+    if len(times) != len(words):
         return ()
-    return tuple(WordTime(word, *span) for word, span in zip(words, spans.values(), strict=True))
+    return tuple(WordTime(word, *span) for word, span in zip(words, times, strict=True))

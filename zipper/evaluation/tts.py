@@ -11,8 +11,9 @@ import numpy as np
 
 from zipper.api import Zipper
 from zipper.audio.io import Samples, load_audio, write_wav
+from zipper.data.manifest import SUFFIXES
 from zipper.errors import DataError, ZipperError
-from zipper.evaluation.manifest import SUFFIXES, Recording
+from zipper.evaluation.manifest import Recording
 from zipper.evaluation.metrics import ErrorRates, error_rates, normalizer
 from zipper.evaluation.peers import Recognizer, Sound, Voice
 from zipper.evaluation.sets import Lines, Normal, closest

@@ -21,16 +21,16 @@ def assemble(work: Path, out: Path, share: float = 1.0) -> None:
     """
     if not 0 < share <= 1:
         raise ConfigError("The share of the new weights must lie above 0 and be at most 1.")
-    found = [part for part in PARTS if (work / part).is_dir()]
-    if not found:
+    finished = [part for part in PARTS if (work / part).is_dir()]
+    if not finished:
         raise ConfigError(f"{work.name} holds no finished part; train one of {', '.join(PARTS)} first.")
-    for part in found:
+    for part in finished:
         (out / part).mkdir(parents=True, exist_ok=True)
         weights = (WEIGHTS_FILE, TEXT_TOWER_FILE) if part == MODEL else ()
         for file in sorted((work / part).iterdir()):
             if file.name not in weights:
                 shutil.copyfile(file, out / part / file.name)
-    if MODEL in found:
+    if MODEL in finished:
         assemble_model(work / MODEL, out / MODEL, share)
 
 

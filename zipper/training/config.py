@@ -1,5 +1,6 @@
 """One dataclass per stage, filled from a YAML file; every field can be overridden as NAME=VALUE."""
 
+import argparse
 import dataclasses
 import typing
 from collections.abc import Mapping, Sequence
@@ -11,10 +12,12 @@ import yaml
 
 from zipper.errors import ConfigError
 from zipper.training.fusion import ZipLoss
-from zipper.training.loop import LoopConfig
-from zipper.training.tokenizer import TokenizerLoss
+from zipper.training.schedule import LoopConfig
+from zipper.training.tokenizer_phones import TokenizerLoss
 
 CONFIGS = Path(__file__).parent / "configs"
+
+PROFILED_STEPS = 10  # where `--profile` names no number
 
 T = TypeVar("T")
 
@@ -47,7 +50,7 @@ class TowerSize:
 
 @dataclass(frozen=True)
 class PretrainConfig:
-    """Stages `pretrain text` and `pretrain speech`."""
+    """Stages `pretrain-text` and `pretrain-speech`."""
 
     loop: LoopConfig
     tower: TowerSize
@@ -63,8 +66,8 @@ class FusionConfig:
     """Stage `zip`."""
 
     loop: LoopConfig
-    hear: tuple[str, ...]  # sources of recognition
-    speak: tuple[str, ...]  # sources of synthesis
+    asr: tuple[str, ...]  # sources of recognition
+    tts: tuple[str, ...]  # sources of synthesis
     text_interval: int = 2
     speech_interval: int = 2
     heads: int = 4
@@ -72,7 +75,7 @@ class FusionConfig:
     batch_tokens: int = 3000
     dropout: float = 0.1  # BPE dropout on the text side of synthesis
     mixture: tuple[int, int, int] = (9, 9, 2)  # batches of recognition, synthesis and speech alone in a turn
-    start: str = ""  # folder of a fused model to go on from, in place of the two pre-trained towers
+    start: str = ""  # folder of a fused model to go on from, in target of the two pre-trained towers
     new_text_tower: bool = False  # with `start`: its text tower gives way to the one that pretrain-text wrote
     compile: bool = False  # torch.compile of the blocks: a minute more at the start, a tenth less a step
     loss: ZipLoss = field(default_factory=ZipLoss)
@@ -89,11 +92,43 @@ def load_config(kind: type[T], path: Path, overrides: Sequence[str] = ()) -> T:
         if not equals:
             raise ConfigError(f"{override!r} is not NAME=VALUE.")
         *parents, last = name.split(".")
-        place = data
+        target = data
         for parent in parents:
-            place = place.setdefault(parent, {})
-        place[last] = yaml.safe_load(value)
+            target = target.setdefault(parent, {})
+        target[last] = yaml.safe_load(value)
     return build(kind, data, path.name)
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """What every command that trains can do."""
+    parser.add_argument("--resume", action="store_true", help="go on from the last save")
+    parser.add_argument(
+        "--profile",
+        type=int,
+        nargs="?",
+        const=PROFILED_STEPS,
+        default=0,
+        metavar="STEPS",
+        help="print where the time of some steps goes (default: %(const)s)",
+    )
+
+
+def add_config_options(parser: argparse.ArgumentParser, config: Path) -> None:
+    """Which configuration, and what of it is overridden."""
+    parser.add_argument("--config", type=Path, default=config, help="default %(default)s")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="override one setting")
+
+
+def add_training_options(parser: argparse.ArgumentParser, config: Path) -> None:
+    """Both: the options of a stage that trains by a configuration."""
+    add_config_options(parser, config)
+    add_run_options(parser)
+
+
+def load_stage_config(kind: type[T], arguments: argparse.Namespace) -> T:
+    """The configuration that the options of `add_training_options` name."""
+    profile = [f"loop.profile={arguments.profile}"] if arguments.profile else []
+    return load_config(kind, arguments.config, [*arguments.set, *profile])
 
 
 def build(kind: type[T], data: object, where: str) -> T:

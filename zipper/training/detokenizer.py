@@ -28,8 +28,16 @@ from zipper.speech.acoustic import RESIDUAL_SCALE, AcousticConfig, AcousticModel
 from zipper.speech.detokenizer import Detokenizer
 from zipper.speech.hifigan import HifiGan, HifiGanConfig
 from zipper.speech.tokenizer import SpeechTokenizer
-from zipper.training.config import CONFIGS, build, load_config
-from zipper.training.loop import LoopConfig, Trainer
+from zipper.training.config import (
+    CONFIGS,
+    add_config_options,
+    add_training_options,
+    build,
+    load_config,
+    load_stage_config,
+)
+from zipper.training.loop import Trainer
+from zipper.training.schedule import LoopConfig
 
 log = logging.getLogger(__name__)
 
@@ -108,21 +116,21 @@ def start_from(model: AcousticModel, trained: AcousticModel) -> None:
     """
     old, new = trained.state_dict(), model.state_dict()
     before = trained.config.voices
-    rows = [(place, before.index(name)) for place, name in enumerate(model.config.voices) if name in before]
+    rows = [(index, before.index(name)) for index, name in enumerate(model.config.voices) if name in before]
     for name, weight in old.items():
         if name not in VOICE_TABLES:
             new[name].copy_(weight)
             continue
         if name.endswith("weight"):
             new[name].copy_(weight.mean(0).expand_as(new[name]))
-        for place, known in rows:
-            new[name][place].copy_(weight[known])
+        for index, known in rows:
+            new[name][index].copy_(weight[known])
 
 
 def shipped_only(model: AcousticModel, voices: Sequence[Voice]) -> AcousticModel:
     """The network with the voices of the product alone."""
-    kept = [place for place, voice in enumerate(voices) if voice.shipped]
-    small = AcousticModel(replace(model.config, voices=tuple(voices[place].name for place in kept)))
+    kept = [index for index, voice in enumerate(voices) if voice.shipped]
+    small = AcousticModel(replace(model.config, voices=tuple(voices[index].name for index in kept)))
     state = model.state_dict()
     small.load_state_dict({name: w[kept] if name in VOICE_TABLES else w for name, w in state.items()})
     return small
@@ -193,8 +201,8 @@ def train(config: DetokenizerTraining, work: Path, grid: Tensor, vocoder: HifiGa
     run = work / "runs" / "detokenizer"
     trainer = Trainer(DetokenizerStage(model, config.replaced_codes), clips, config.loop, run)
     trainer.run(resume)
-    if trainer.rank == 0:
-        figures = held_out_losses(model.cpu().eval(), clips, config.loop.seed)
+    if trainer.processes.is_main:
+        figures = held_out_losses(model.eval(), clips, config.loop.seed)
         (run / "validation.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
         Detokenizer(shipped_only(model, voices), vocoder).save(work / "detokenizer")
 
@@ -203,20 +211,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Command line of this stage."""
     parser = argparse.ArgumentParser(prog="zipper train detokenizer", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("prepare", "train"):
-        command = commands.add_parser(name)
+    prepare_, train_ = (commands.add_parser(name) for name in ("prepare", "train"))
+    for command in (prepare_, train_):
         command.add_argument("--work", type=Path, required=True, help="folder of prepared data, runs and results")
-        command.add_argument("--config", type=Path, default=CONFIGS / "detokenizer.yaml")
-        command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
-    commands.choices["prepare"].add_argument("--data", type=Path, required=True, help="folder of the sources")
-    commands.choices["prepare"].add_argument("--workers", type=int, default=2)
-    commands.choices["train"].add_argument("--vocoder", type=Path, required=True, help="HiFi-GAN V1's folder")
-    commands.choices["train"].add_argument("--resume", action="store_true", help="go on from the last save")
+    add_config_options(prepare_, CONFIGS / "detokenizer.yaml")
+    prepare_.add_argument("--data", type=Path, required=True, help="folder of the sources")
+    prepare_.add_argument("--workers", type=int, default=2)
+    add_training_options(train_, CONFIGS / "detokenizer.yaml")
+    train_.add_argument("--vocoder", type=Path, required=True, help="HiFi-GAN V1's folder")
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    config = load_config(DetokenizerTraining, arguments.config, arguments.set)
     if arguments.command == "prepare":
+        config = load_config(DetokenizerTraining, arguments.config, arguments.set)
         prepare(each_speaker(config.chosen(), arguments.work), arguments.data, arguments.work, arguments.workers)
     else:
+        config = load_stage_config(DetokenizerTraining, arguments)
         grid, vocoder = code_grid(arguments.work / "speech_tokenizer"), read_vocoder(arguments.vocoder)
         train(config, arguments.work, grid, vocoder, arguments.resume)

@@ -1,4 +1,4 @@
-"""Stages `pretrain text` and `pretrain speech`: next-token prediction of one tower on one modality."""
+"""Stages `pretrain-text` and `pretrain-speech`: next-token prediction of one tower on one modality."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -58,4 +58,4 @@ class PretrainStage(nn.Module):
         """windows: (B, T + 1) token ids."""
         logits = self.tower(windows[:, :-1])
         loss = F.cross_entropy(logits.float().flatten(0, 1), windows[:, 1:].flatten())
-        return {"loss": loss, "tokens": torch.tensor(float(windows[:, 1:].numel()))}
+        return {"loss": loss, "tokens": loss.new_full((), windows[:, 1:].numel())}

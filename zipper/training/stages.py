@@ -19,6 +19,7 @@ from zipper.data.held_out import READERS, TENTHS, is_held_out
 from zipper.data.labels import Aligned, read_aligned
 from zipper.data.pairs import Pairs, Task
 from zipper.data.phones import PHONES
+from zipper.data.speech_vocabulary import SpeechVocabulary
 from zipper.data.store import Store, StoreWriter
 from zipper.errors import ConfigError
 from zipper.model.checkpoint import load, load_tower, save, save_tower
@@ -35,13 +36,12 @@ from zipper.training.config import FusionConfig, PretrainConfig, TokenizerConfig
 from zipper.training.fusion import Mixture, ZipStage
 from zipper.training.loop import Trainer
 from zipper.training.pretrain import PretrainStage, Windows, pack_tokens, speech_segments
-from zipper.training.tokenizer import FrameBatches, TokenizerStage, statistics
+from zipper.training.tokenizer_phones import FrameBatches, PhoneTokenizerStage, statistics
 
 log = logging.getLogger(__name__)
 
 STATISTICS_BATCHES = 6
 HELD_OUT_BATCHES = 3  # of each group of held-out people in the log of the fusion
-SPECIALS = 2  # begin and end of speech follow the codes
 TIED_STD = 0.02  # size of the rows of an embedding that is tied to a softmax
 
 
@@ -71,7 +71,10 @@ def train_tokenizer(config: TokenizerConfig, work: Path, encoder: WhisperEncoder
         )
         quantizer.set_statistics(*statistics(batches, STATISTICS_BATCHES))
     run = work / "runs" / "tokenizer"
-    Trainer(TokenizerStage(quantizer, config.loss), batches, config.loop, run).run(resume)
+    trainer = Trainer(PhoneTokenizerStage(quantizer, config.loss), batches, config.loop, run)
+    trainer.run(resume)
+    if not trainer.processes.is_main:
+        return
     quantizer.eval()
     figures = {
         name: held_out_figures(quantizer, batches, name, sorted(held_out & set(labels[name])))
@@ -113,14 +116,14 @@ def held_out_figures(
         return {}
     batch = batches.collate([(source, name) for name in names[:64]])
     out = quantizer(batch.features, batch.lengths)
-    real = batch.labels >= 0
-    ids = out.ids[real[:, ::FRAMES_PER_TOKEN]]
+    mask = batch.labels >= 0
+    ids = out.ids[mask[:, ::FRAMES_PER_TOKEN]]
     share = torch.bincount(ids) / len(ids)
     perplexity = torch.exp(-(share[share > 0] * share[share > 0].log()).sum())
     return {
         "clips": min(64, len(names)),
-        "phone accuracy": round(float((out.phones.argmax(-1) == batch.labels)[real].float().mean()), 4),
-        "feature error": round(float((out.features - out.target)[real].pow(2).mean()), 4),
+        "phone accuracy": round(float((out.phones.argmax(-1) == batch.labels)[mask].float().mean()), 4),
+        "feature error": round(float((out.features - out.target)[mask].pow(2).mean()), 4),
         "code perplexity": round(float(perplexity), 1),
     }
 
@@ -170,14 +173,17 @@ def _pretrain(tower: Tower, tokens: np.ndarray, config: PretrainConfig, work: Pa
     windows = Windows(tokens, config.rows, config.length, config.loop.seed)
     if config.compile:
         compile_blocks(tower.blocks)
-    Trainer(PretrainStage(tower), windows, config.loop, work / "runs" / name).run(resume)
+    trainer = Trainer(PretrainStage(tower), windows, config.loop, work / "runs" / name)
+    trainer.run(resume)
+    if not trainer.processes.is_main:
+        return
     # Rounded once, here: the fused model ships in half precision, and its text tower must be this one bit for bit.
     tower.load_state_dict({key: weight.half().float() for key, weight in tower.state_dict().items()})
     save_tower(tower, work / name)
 
 
 def pretrain_text(config: PretrainConfig, work: Path, resume: bool) -> None:
-    """Stage `pretrain text`."""
+    """Stage `pretrain-text`."""
     tokenizer = TextTokenizer.from_pretrained(work / "text")
     torch.manual_seed(config.loop.seed)
     if config.start:
@@ -188,29 +194,35 @@ def pretrain_text(config: PretrainConfig, work: Path, resume: bool) -> None:
 
 
 def pretrain_speech(config: PretrainConfig, work: Path, resume: bool) -> None:
-    """Stage `pretrain speech`: every recording, real and generated, without its text."""
+    """Stage `pretrain-speech`: every recording, natural and generated, without its text."""
     quantizer = SpeechTokenizer.from_pretrained(work / "speech_tokenizer").quantizer
-    codes = quantizer.config.codes
-    torch.manual_seed(config.loop.seed)
-    tower = Tower(tower_config(config.tower, codes + SPECIALS, codes, codes + 1))
-    with torch.no_grad():
-        tower.embedding.weight[:codes] = code_embeddings(quantizer, config.tower.width)
-    tokens = pack_tokens(speech_segments(work, config.sources), codes, codes + 1)
+    tower = speech_tower(config.tower, quantizer, config.loop.seed)
+    tokens = pack_tokens(speech_segments(work, config.sources), *SpeechVocabulary(quantizer.config.codes).specials)
     _pretrain(tower, tokens, config, work, "pretrain-speech", resume)
+
+
+def speech_tower(size: TowerSize, quantizer: Quantizer, seed: int) -> Tower:
+    """A fresh speech tower whose embedding starts where the quantizer puts each code."""
+    vocabulary = SpeechVocabulary(quantizer.config.codes)
+    torch.manual_seed(seed)
+    tower = Tower(tower_config(size, vocabulary.size, *vocabulary.specials))
+    with torch.no_grad():
+        tower.embedding.weight[: vocabulary.codes] = code_embeddings(quantizer, size.width)
+    return tower
 
 
 @torch.inference_mode()
 def code_embeddings(quantizer: Quantizer, width: int) -> Tensor:
     """Starting embeddings (codes, width) in which codes that sound alike lie close.
 
-    A code's row is what the quantizer's decoder makes of it when it is held: its phones and its place on the grid,
+    A code's row is what the quantizer's decoder makes of it when it is held: its phones and its point on the grid,
     in a random rotation, at the size of a tied embedding.
     """
     latents = quantizer.fsq.latents(torch.arange(quantizer.config.codes))  # (K, D)
     held = quantizer.expand(latents)[:, None].expand(-1, quantizer.config.kernel, -1)  # (K, k, C)
-    real = torch.ones(1, held.shape[1], 1)
+    mask = torch.ones(1, held.shape[1], 1)
     for block in quantizer.decoder:
-        held = block(held, real)
+        held = block(held, mask)
     sound = quantizer.norm(held[:, held.shape[1] // 2])
     joined = torch.cat(
         [torch.nn.functional.normalize(sound - sound.mean(0), dim=1), torch.nn.functional.normalize(latents, dim=1)],
@@ -220,7 +232,7 @@ def code_embeddings(quantizer: Quantizer, width: int) -> Tensor:
     return rotated / rotated.std() * TIED_STD
 
 
-def fuse(config: FusionConfig, work: Path, resume: bool) -> None:
+def train_fusion(config: FusionConfig, work: Path, resume: bool) -> None:
     """Stage `zip`: writes work/zipper, a whole model."""
     tokenizer = TextTokenizer.from_pretrained(work / "text")
     if config.start:
@@ -229,7 +241,7 @@ def fuse(config: FusionConfig, work: Path, resume: bool) -> None:
             model.text.load_state_dict(load_tower(work / "pretrain-text").state_dict())
     else:
         model = fused_model(load_tower(work / "pretrain-text"), load_tower(work / "pretrain-speech"), config)
-    ids = (model.config.speech.begin_id, model.config.speech.end_id)
+    ids = SpeechVocabulary.of_tower(model.config.speech).specials
 
     def pairs(task: Task, sources: Sequence[str], dropout: float, held_out: bool = False) -> Pairs:
         return Pairs(
@@ -244,14 +256,14 @@ def fuse(config: FusionConfig, work: Path, resume: bool) -> None:
         )
 
     windows = Windows(
-        pack_tokens(speech_segments(work, config.hear), *ids), 16, config.batch_tokens // 16, config.loop.seed
+        pack_tokens(speech_segments(work, config.asr), *ids), 16, config.batch_tokens // 16, config.loop.seed
     )
-    hearing, speaking, alone = config.mixture
+    asr_share, tts_share, speech_share = config.mixture
     mixture = Mixture(
         [
-            (pairs("recognize", config.hear, 0.0), hearing),
-            (pairs("synthesize", config.speak, config.dropout), speaking),
-            (windows, alone),
+            (pairs("recognize", config.asr, 0.0), asr_share),
+            (pairs("synthesize", config.tts, config.dropout), tts_share),
+            (windows, speech_share),
         ]
     )
     stage = ZipStage(model, config.loss)
@@ -261,7 +273,10 @@ def fuse(config: FusionConfig, work: Path, resume: bool) -> None:
         group: [pairs(task, sources, 0.0, held_out=True)(number) for number in range(HELD_OUT_BATCHES)]
         for group, task, sources in held_out_groups(work, config)
     }
-    Trainer(stage, mixture, config.loop, work / "runs" / "zip", held_out).run(resume)
+    trainer = Trainer(stage, mixture, config.loop, work / "runs" / "zip", held_out)
+    trainer.run(resume)
+    if not trainer.processes.is_main:
+        return
     save(model.eval(), work / "zipper")
     tokenizer.save(work / "zipper")
     if words := Lexicon.from_pretrained(work / "text"):
@@ -301,11 +316,11 @@ def aligned_rows(work: Path, sources: Sequence[str], held_out: bool = False) -> 
 
 def held_out_groups(work: Path, config: FusionConfig) -> list[tuple[str, Task, tuple[str, ...]]]:
     """(group, task, sources) of the held-out people among the sources, without groups that are empty."""
-    readers = tuple(name for name in config.hear if name in READERS)
-    strangers = tuple(name for name in config.hear if name in TENTHS)
+    readers = tuple(name for name in config.asr if name in READERS)
+    strangers = tuple(name for name in config.asr if name in TENTHS)
     groups: list[tuple[str, Task, tuple[str, ...]]] = [
         ("readers", "recognize", readers),
         ("strangers", "recognize", strangers),
-        ("voice", "synthesize", config.speak),
+        ("voice", "synthesize", config.tts),
     ]
     return [group for group in groups if aligned_rows(work, group[2], held_out=True)]

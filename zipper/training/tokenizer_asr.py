@@ -1,4 +1,4 @@
-"""Stage `tokenizer`: what to keep of Whisper's features is decided by what Whisper's text decoder understands.
+"""Speech tokenizer trained through ASR: the codes must keep what Whisper's text decoder needs.
 
 The codes of a changed recording (noise, room, band) are read by the decoder half, which must name the phone in each
 20 ms, rebuild the features of the clean recording and, through a bridge, feed Whisper's frozen text decoder:
@@ -18,14 +18,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from zipper.data.batching import BatchPlan
+from zipper.data.batching import IGNORED, BatchPlan
 from zipper.data.waveforms import DeviceAugmentConfig, DeviceAugmenter, Waveforms, bucket
 from zipper.rates import FRAME_RATE, FRAMES_PER_TOKEN, SPEECH_RATE, TOKEN_RATE
 from zipper.speech.quantizer import ConvBlock, Quantizer
 from zipper.speech.whisper_encoder import WhisperEncoder, log_mels
 from zipper.training.whisper_decoder import WhisperDecoder
 
-IGNORED = -100
 PROMPT = ("<|startoftranscript|>", "<|en|>", "<|transcribe|>", "<|notimestamps|>")  # before a transcript
 END = "<|endoftext|>"
 SILENCE_SECONDS = 0.6  # behind each clip
@@ -33,7 +32,7 @@ MAX_SAMPLES = 26 * SPEECH_RATE  # slowed down by a tenth it still fits Whisper's
 
 
 @dataclass(frozen=True)
-class HearingLoss:
+class AsrTokenizerLoss:
     """Weights of the parts and regularization."""
 
     text: float = 1.0
@@ -47,16 +46,16 @@ class HearingLoss:
 
 
 @dataclass(frozen=True)
-class HearingConfig:
-    """Stage `tokenizer` on recordings."""
+class AsrTokenizerConfig:
+    """Sizes of the bridge and of a batch, losses and augmentation."""
 
     bridge_blocks: int = 4
     batch_seconds: float = 400.0
-    loss: HearingLoss = field(default_factory=HearingLoss)
+    loss: AsrTokenizerLoss = field(default_factory=AsrTokenizerLoss)
     augment: DeviceAugmentConfig = field(default_factory=DeviceAugmentConfig)
 
 
-class HearingBatch(NamedTuple):
+class AsrTokenizerBatch(NamedTuple):
     """samples (B, N), lengths (B,) samples, labels (B, F) phones or IGNORED.
 
     text: (B, L) prompt, transcript and end, IGNORED behind.
@@ -81,13 +80,13 @@ class Bridge(nn.Module):
         self.head = nn.Linear(config.width, config.feature_width * FRAMES_PER_TOKEN)
         self.head.load_state_dict(quantizer.feature_head.state_dict())
 
-    def forward(self, states: Tensor, real: Tensor) -> Tensor:
+    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
         for block in self.blocks:
-            states = block(states, real)
+            states = block(states, mask)
         return self.head(self.norm(states)).view(len(states), states.shape[1] * FRAMES_PER_TOKEN, -1)
 
 
-class HearingStage(nn.Module):
+class AsrTokenizerStage(nn.Module):
     """Quantizer and bridge with their loss; encoder and decoder of Whisper stand by, frozen and out of the state."""
 
     def __init__(
@@ -96,7 +95,7 @@ class HearingStage(nn.Module):
         encoder: WhisperEncoder,
         decoder: WhisperDecoder,
         augmenter: DeviceAugmenter,
-        config: HearingConfig,
+        config: AsrTokenizerConfig,
         prompt: int,
     ) -> None:
         """prompt: text tokens before the transcript, for which there is no loss."""
@@ -109,7 +108,7 @@ class HearingStage(nn.Module):
             if isinstance(module, ConvBlock):
                 module.dropout.p = config.loss.dropout
 
-    def forward(self, batch: HearingBatch) -> dict[str, Tensor]:
+    def forward(self, batch: AsrTokenizerBatch) -> dict[str, Tensor]:
         encoder, _ = self._frozen
         samples, lengths, ratio = *_with_silence(batch), None
         if self.training:
@@ -117,16 +116,16 @@ class HearingStage(nn.Module):
         with torch.no_grad():
             mels, counts = log_mels(samples.float(), lengths)
             clean = encoder(mels, counts).float()
-            heard = clean
+            noisy = clean
             if self.training and float(torch.rand(())) > self.config.loss.plain:
-                heard = encoder(*log_mels(self.augmenter(samples.float(), lengths), lengths)).float()
+                noisy = encoder(*log_mels(self.augmenter(samples.float(), lengths), lengths)).float()
         tokens = counts // 2 // FRAMES_PER_TOKEN
         if ratio is None:
             ratio = torch.ones(len(samples), device=samples.device)
         labels = stretch(batch.labels, ratio, clean.shape[1])
         if self.training:
-            heard = self._mask(heard)
-        return self._losses(clean, heard, tokens, labels, batch.text)
+            noisy = self._mask(noisy)
+        return self._losses(clean, noisy, tokens, labels, batch.text)
 
     def _mask(self, features: Tensor) -> Tensor:
         """Hide some stretches of time: their features become the mean of the training data."""
@@ -138,25 +137,25 @@ class HearingStage(nn.Module):
         hidden = torch.arange(frames, device=features.device) < ends
         return torch.where(hidden[..., None], self.quantizer.mean, features)
 
-    def _losses(self, clean: Tensor, heard: Tensor, tokens: Tensor, labels: Tensor, text: Tensor) -> dict[str, Tensor]:
+    def _losses(self, clean: Tensor, noisy: Tensor, tokens: Tensor, labels: Tensor, text: Tensor) -> dict[str, Tensor]:
         weights, quantizer = self.config.loss, self.quantizer
-        out = quantizer(heard, tokens)
-        place = torch.arange(clean.shape[1], device=clean.device)
-        real = place < tokens[:, None] * FRAMES_PER_TOKEN  # (B, F)
+        out = quantizer(noisy, tokens)
+        position = torch.arange(clean.shape[1], device=clean.device)
+        mask = position < tokens[:, None] * FRAMES_PER_TOKEN  # (B, F)
         error = (out.features.float() - quantizer.standardize(clean)).square().mean(-1)
-        error = (error * real).sum() / real.sum()
+        error = (error * mask).sum() / mask.sum()
         known = labels != IGNORED
         phones = F.cross_entropy(out.phones.float().flatten(0, 1), labels.flatten(), ignore_index=IGNORED)
         right = ((out.phones.argmax(-1) == labels) & known).sum() / known.sum().clamp(min=1)
-        entropy, divergence, read = self._understood(clean, out.states, tokens, text)
+        entropy, divergence, right_text = self._decoder_losses(clean, out.states, tokens, text)
         loss = weights.text * torch.lerp(entropy, divergence, weights.teacher)
-        spoken = torch.arange(out.ids.shape[1], device=tokens.device) < tokens[:, None]  # (B, T)
-        used = torch.bincount(out.ids[spoken])
+        inside = torch.arange(out.ids.shape[1], device=tokens.device) < tokens[:, None]  # (B, T)
+        used = torch.bincount(out.ids[inside])
         return {
             "loss": loss + weights.phones * phones + weights.features * error,
             "text": entropy,
             "kl": divergence,
-            "read": read,
+            "text_right": right_text,
             "phones": phones,
             "phones_right": right,
             "mse": error,
@@ -164,25 +163,27 @@ class HearingStage(nn.Module):
             "tokens": tokens.sum(),
         }
 
-    def _understood(self, clean: Tensor, states: Tensor, tokens: Tensor, text: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _decoder_losses(
+        self, clean: Tensor, states: Tensor, tokens: Tensor, text: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Cross-entropy, KL divergence and share of right text tokens, of what is behind the prompt."""
         _, decoder = self._frozen
         frames = tokens * FRAMES_PER_TOKEN
-        real = (torch.arange(states.shape[1], device=states.device) < tokens[:, None])[..., None].float()
-        bridged = self.bridge(states, real) / self.quantizer.scale + self.quantizer.mean
+        mask = (torch.arange(states.shape[1], device=states.device) < tokens[:, None])[..., None].float()
+        bridged = self.bridge(states, mask) / self.quantizer.scale + self.quantizer.mean
         inputs, targets = text[:, :-1].clamp(min=0), text[:, 1:].clone()
         targets[:, : self.prompt - 1] = IGNORED
         counted = targets != IGNORED
         with torch.no_grad():
-            wanted = decoder(inputs, clean.to(bridged.dtype), frames)[counted].float().log_softmax(-1)
-        found = decoder(inputs, bridged, frames)[counted].float().log_softmax(-1)
+            teacher = decoder(inputs, clean.to(bridged.dtype), frames)[counted].float().log_softmax(-1)
+        student = decoder(inputs, bridged, frames)[counted].float().log_softmax(-1)
         truth = targets[counted]
-        entropy = F.nll_loss(found, truth)
-        divergence = F.kl_div(found, wanted, reduction="batchmean", log_target=True)
-        return entropy, divergence, (found.argmax(-1) == truth).float().mean()
+        entropy = F.nll_loss(student, truth)
+        divergence = F.kl_div(student, teacher, reduction="batchmean", log_target=True)
+        return entropy, divergence, (student.argmax(-1) == truth).float().mean()
 
 
-def _with_silence(batch: HearingBatch) -> tuple[Tensor, Tensor]:
+def _with_silence(batch: AsrTokenizerBatch) -> tuple[Tensor, Tensor]:
     """Samples and lengths with silence behind each clip: without it Whisper's decoder does not know that it ended."""
     silence = int(SILENCE_SECONDS * SPEECH_RATE)
     lengths = (batch.lengths + silence).clamp(max=MAX_SAMPLES)
@@ -192,13 +193,13 @@ def _with_silence(batch: HearingBatch) -> tuple[Tensor, Tensor]:
 
 def stretch(labels: Tensor, ratio: Tensor, frames: int) -> Tensor:
     """Labels (B, F) of clips that became faster by ratio (B,): (B, frames)."""
-    place = (torch.arange(frames, device=labels.device) * ratio[:, None]).long()
-    inside = place < labels.shape[1]
-    return torch.where(inside, labels.gather(1, place.clamp(max=labels.shape[1] - 1)), IGNORED)
+    position = (torch.arange(frames, device=labels.device) * ratio[:, None]).long()
+    inside = position < labels.shape[1]
+    return torch.where(inside, labels.gather(1, position.clamp(max=labels.shape[1] - 1)), IGNORED)
 
 
-class HearingBatches:
-    """Batch number -> HearingBatch on the device of the waveforms."""
+class AsrTokenizerBatches:
+    """Batch number -> AsrTokenizerBatch on the device of the waveforms."""
 
     def __init__(
         self,
@@ -211,13 +212,13 @@ class HearingBatches:
     ) -> None:
         """names: utterances, some maybe several times; labels: phones at 50 Hz; texts: prompt, transcript and end."""
         self.waveforms, self.names, self.labels, self.texts = waveforms, list(names), labels, texts
-        sizes = [int(waveforms.counts[waveforms.number[name]]) for name in self.names]
+        sizes = [int(waveforms.counts[waveforms.index[name]]) for name in self.names]
         self.plan = BatchPlan([-(-size * TOKEN_RATE // SPEECH_RATE) for size in sizes], int(seconds * TOKEN_RATE), seed)
 
-    def __call__(self, number: int) -> HearingBatch:
+    def __call__(self, number: int) -> AsrTokenizerBatch:
         return self.collate([self.names[i] for i in self.plan[number]])
 
-    def collate(self, names: Sequence[str]) -> HearingBatch:
+    def collate(self, names: Sequence[str]) -> AsrTokenizerBatch:
         device = self.waveforms.device
         samples, lengths = self.waveforms.gather(names)
         frames = FRAMES_PER_TOKEN * -(-samples.shape[1] * TOKEN_RATE // SPEECH_RATE)
@@ -230,4 +231,4 @@ class HearingBatches:
         longest = max(map(len, texts))
         texts[0] = F.pad(texts[0], (0, -(-longest // 32) * 32 - len(texts[0])), value=IGNORED)
         text = pad_sequence(texts, batch_first=True, padding_value=IGNORED)
-        return HearingBatch(samples, lengths, labels.to(device), text.to(device))
+        return AsrTokenizerBatch(samples, lengths, labels.to(device), text.to(device))

@@ -94,22 +94,22 @@ class WhisperDecoder(nn.Module):
         return F.linear(self.norm(x), self.embedding.weight)
 
     @torch.inference_mode()
-    def greedy(self, prompt: Tensor, features: Tensor, lengths: Tensor, end: int, most: int) -> Tensor:
-        """The likeliest tokens behind prompt (P,), at most `most`: (B, most), `end` from the end on."""
+    def greedy(self, prompt: Tensor, features: Tensor, lengths: Tensor, end: int, limit: int) -> Tensor:
+        """The likeliest tokens behind prompt (P,); at most `limit` of them: (B, limit), `end` from the end on."""
         visible = _visible(features, lengths)
         memories = [cast(DecoderBlock, block).memory(features) for block in self.blocks]
         pasts: list[list[Tensor]] = [[] for _ in self.blocks]
         tokens, start = prompt.expand(len(features), -1), 0
-        out = torch.full((len(features), most), end, device=features.device)
+        out = torch.full((len(features), limit), end, device=features.device)
         ended = torch.zeros(len(features), dtype=torch.bool, device=features.device)
-        for step in range(most):
+        for step in range(limit):
             x = self.embedding(tokens) + self.positions[start : start + tokens.shape[1]]
             for block, memory, past in zip(self.blocks, memories, pasts, strict=True):
                 x = block(x, memory, visible, past)
             start += tokens.shape[1]
-            found = F.linear(self.norm(x[:, -1]), self.embedding.weight).argmax(-1)
-            ended |= found == end
-            out[:, step] = torch.where(ended, end, found)
+            likeliest = F.linear(self.norm(x[:, -1]), self.embedding.weight).argmax(-1)
+            ended |= likeliest == end
+            out[:, step] = torch.where(ended, end, likeliest)
             tokens = out[:, step : step + 1]
             if step % 8 == 7 and bool(ended.all()):
                 break
@@ -145,5 +145,5 @@ def decoder_from_hugging_face(tensors: Mapping[str, Tensor], kept: Tensor) -> Wh
 
 def _projection(tensors: Mapping[str, Tensor], name: str, part: str) -> Tensor:
     """Weight or bias; keys have no bias."""
-    found = tensors.get(f"{name}.{part}")
-    return torch.zeros(len(tensors[f"{name}.weight"])) if found is None else found.float()
+    tensor = tensors.get(f"{name}.{part}")
+    return torch.zeros(len(tensors[f"{name}.weight"])) if tensor is None else tensor.float()

@@ -64,12 +64,18 @@ def read_bundle(path: Path) -> Iterator[Row]:
         tokens = file["low"].astype(np.int16) | (file["high"].astype(np.int16) << 8)
         phones, head = file["phones"], json.loads(file["head"].tobytes())
         words = np.cumsum(file["edges"], dtype=np.int64).astype(np.int32).reshape(-1, 2)
-    at, word = 0, 0
+    token, word = 0, 0
     for name, source, speaker, text, count, timed in head:
         yield Row(
-            name, source, speaker, text, tokens[at : at + count], phones[at : at + count], words[word : word + timed]
+            name,
+            source,
+            speaker,
+            text,
+            tokens[token : token + count],
+            phones[token : token + count],
+            words[word : word + timed],
         )
-        at, word = at + count, word + timed
+        token, word = token + count, word + timed
 
 
 def unpack(rows: Iterable[Row], work: Path) -> None:

@@ -1,11 +1,11 @@
 """Pack what a job on another machine needs, in parts that are small enough to travel one by one.
 
-python -m zipper.training.one_card.pack listen --tokenizer assets/speech_tokenizer --whisper whisper-base \\
-    --corpus english.txt --lines lines.tsv --wheels WHEELS --speech SPEECH/*.tar --out .pack
-python -m zipper.training.one_card.pack fuse --tokenizer OUT --bundles OUT/*.npz --text WORK/text --out .pack
+python -m zipper.training.one_card.pack tokenizer --tokenizer assets/speech_tokenizer --whisper whisper-base \\
+    --corpus english.txt --sentences sentences.tsv --wheels WHEELS --speech SPEECH/*.tar --out .pack
+python -m zipper.training.one_card.pack fusion --tokenizer OUT --bundles OUT/*.npz --text WORK/text --out .pack
 
-Writes .pack/part-NN, which joined are a tar (`cat part-* | tar x`), and for `listen` also .pack/first/: what generated
-speech needs, so that it can begin while the rest travels.
+Writes .pack/part-NN, which joined are a tar (`cat part-* | tar x`), and for `tokenizer` also .pack/first/: what the
+generation of speech needs, so that it can begin while the rest travels.
 """
 
 import argparse
@@ -21,12 +21,11 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
 from zipper.data.manifest import read_source
-from zipper.data.truecase import Truecaser
+from zipper.data.truecase import CASE_LINES, Truecaser
 from zipper.training.tokenizer_asr import END, PROMPT
 from zipper.training.whisper_decoder import decoder_from_hugging_face
 
 PART_BYTES = 61_000_000
-CASE_LINES = 120_000  # lines of the corpus that the case of words is learnt from
 PIECE_LINES = 60_000  # lines of the corpus whose pieces the decoder keeps
 
 
@@ -68,11 +67,11 @@ def split(whole: Path, out: Path) -> list[Path]:
     return parts
 
 
-def pack_listen(a: argparse.Namespace) -> None:
+def pack_tokenizer(a: argparse.Namespace) -> None:
     """What the tokenizer's job needs."""
     first, rest = a.out / "first", a.out / "rest"
     shutil.copytree(a.wheels, first / "wheels")
-    shutil.copy(a.lines, first / "lines.tsv")
+    shutil.copy(a.sentences, first / "sentences.tsv")
     write_quantizer(a.tokenizer, first)
     with a.corpus.open(encoding="utf-8") as file:
         corpus = [line.strip() for line, _ in zip(file, range(CASE_LINES), strict=False)]
@@ -80,7 +79,7 @@ def pack_listen(a: argparse.Namespace) -> None:
     rows = (f"{name}\t{text}\n" for name, text in styled.items())
     (first / "styles.tsv").write_text("".join(rows), encoding="utf-8")
     pieces = Tokenizer.from_file(str(a.whisper / "tokenizer.json"))
-    written = (line.split("\t")[1] for line in a.lines.read_text(encoding="utf-8").splitlines())
+    written = (line.split("\t")[1] for line in a.sentences.read_text(encoding="utf-8").splitlines())
     kept = kept_pieces(pieces, [*corpus[:PIECE_LINES], *styled.values(), *written])
     write_decoder(a.whisper, kept, rest / "whisper")
     shutil.copy(a.tokenizer / "encoder.safetensors", rest / "encoder.safetensors")
@@ -89,7 +88,7 @@ def pack_listen(a: argparse.Namespace) -> None:
     print(f"{len(kept)} pieces; first {size / 1e6:.1f} MB, then {len(parts)} parts")
 
 
-def pack_fuse(a: argparse.Namespace) -> None:
+def pack_fusion(a: argparse.Namespace) -> None:
     """What the job of towers and fusion needs."""
     rest = a.out / "rest"
     write_quantizer(a.tokenizer, rest / "speech_tokenizer")
@@ -101,7 +100,7 @@ def pack_fuse(a: argparse.Namespace) -> None:
 
 
 def write_quantizer(tokenizer: Path, out: Path) -> None:
-    """quantizer.json and quantizer.safetensors, of a speech tokenizer or of what the job `listen` wrote."""
+    """quantizer.json and quantizer.safetensors, of a speech tokenizer or of what the job of the tokenizer wrote."""
     out.mkdir(parents=True, exist_ok=True)
     shutil.copy(tokenizer / "quantizer.safetensors", out / "quantizer.safetensors")
     if (tokenizer / "quantizer.json").exists():
@@ -128,15 +127,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     jobs = parser.add_subparsers(dest="job", required=True)
-    listen, fuse = jobs.add_parser("listen", help="the tokenizer"), jobs.add_parser("fuse", help="towers and fusion")
-    for name in ("tokenizer", "whisper", "corpus", "lines", "wheels", "out"):
-        listen.add_argument(f"--{name}", type=Path, required=True)
+    tokenizer = jobs.add_parser("tokenizer", help="what train_tokenizer needs")
+    fusion = jobs.add_parser("fusion", help="what train_text_tower and train_fusion need")
+    for name in ("tokenizer", "whisper", "corpus", "sentences", "wheels", "out"):
+        tokenizer.add_argument(f"--{name}", type=Path, required=True)
     for name in ("tokenizer", "text", "out"):
-        fuse.add_argument(f"--{name}", type=Path, required=True)
-    listen.add_argument("--speech", type=Path, nargs="+", required=True)
-    fuse.add_argument("--bundles", type=Path, nargs="+", required=True)
-    listen.set_defaults(run=pack_listen)
-    fuse.set_defaults(run=pack_fuse)
+        fusion.add_argument(f"--{name}", type=Path, required=True)
+    tokenizer.add_argument("--speech", type=Path, nargs="+", required=True)
+    fusion.add_argument("--bundles", type=Path, nargs="+", required=True)
+    tokenizer.set_defaults(run=pack_tokenizer)
+    fusion.set_defaults(run=pack_fusion)
     a = parser.parse_args(argv)
     shutil.rmtree(a.out, ignore_errors=True)
     a.run(a)

@@ -17,8 +17,9 @@ import soxr
 import torch
 
 from zipper.data.labels import WORST_SCORE
-from zipper.data.manifest import SUFFIXES, Utterance, read_source
+from zipper.data.manifest import SUFFIXES, Utterance, read_source, source_name
 from zipper.data.phones import align, frame_labels, transcript_phones, word_times
+from zipper.data.waveforms import to_int16
 from zipper.rates import SPEECH_RATE
 
 log = logging.getLogger(__name__)
@@ -38,17 +39,17 @@ class Timed:
 
 
 def read_sources(
-    tars: Sequence[Path], pool: Executor, most: int | None = None
+    tars: Sequence[Path], pool: Executor, limit: int | None = None
 ) -> tuple[dict[str, Utterance], dict[str, np.ndarray]]:
     """Utterances and int16 samples at 16 kHz of every recording that is not too long, by SOURCE/ID.
 
-    most: recordings of each source, for a trial.
+    limit: recordings of each source, for a trial.
     """
     utterances = {u.id: u for tar in tars for u in read_source(tar)}
-    jobs = ((tar, names) for tar in tars for names in in_chunks(_members(tar)[:most]))
+    jobs = ((tar, names) for tar in tars for names in in_chunks(_members(tar)[:limit]))
     clips: dict[str, np.ndarray] = {}
-    for found in pool.map(_decode, jobs):
-        clips.update((name, samples) for name, samples in found if name in utterances)
+    for decoded in pool.map(_decode, jobs):
+        clips.update((name, samples) for name, samples in decoded if name in utterances)
     return {name: u for name, u in utterances.items() if name in clips}, clips
 
 
@@ -64,7 +65,7 @@ def _archive(tar: Path) -> tarfile.TarFile:
 
 def _decode(job: tuple[Path, Sequence[str]]) -> list[tuple[str, np.ndarray]]:
     tar, names = job
-    found = []
+    clips = []
     for name in names:
         file = _archive(tar).extractfile(name)
         assert file is not None
@@ -76,9 +77,8 @@ def _decode(job: tuple[Path, Sequence[str]]) -> list[tuple[str, np.ndarray]]:
         if rate != SPEECH_RATE:
             samples = soxr.resample(samples, rate, SPEECH_RATE)
         if 0 < len(samples) <= LONGEST_SECONDS * SPEECH_RATE:
-            clip = (samples.clip(-1, 1) * 32767).astype(np.int16)
-            found.append((f"{tar.name.removesuffix('.tar')}/{Path(name).stem}", clip))
-    return found
+            clips.append((f"{source_name(tar)}/{Path(name).stem}", to_int16(samples)))
+    return clips
 
 
 @cache
@@ -106,11 +106,11 @@ def _align(jobs: Sequence[tuple[str, str, np.ndarray]]) -> list[tuple[str, Timed
 
 def _align_one(text: str, probs: np.ndarray) -> Timed | None:
     ids, words = transcript_phones(_phonemizer()(text.lower()))
-    found = align(torch.from_numpy(probs).float(), ids, words)
-    if found is None or found[1] < WORST_SCORE:
+    aligned = align(torch.from_numpy(probs).float(), ids, words)
+    if aligned is None or aligned[1] < WORST_SCORE:
         return None
-    times = word_times(found[0])
-    return Timed(frame_labels(found[0], len(probs)).astype(np.int8), times if len(times) == len(text.split()) else [])
+    times = word_times(aligned[0])
+    return Timed(frame_labels(aligned[0], len(probs)).astype(np.int8), times if len(times) == len(text.split()) else [])
 
 
 def in_chunks(items: Iterable[T]) -> Iterator[list[T]]:

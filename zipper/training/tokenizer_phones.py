@@ -10,12 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zipper.data.batching import BatchPlan
+from zipper.data.batching import IGNORED, BatchPlan
 from zipper.data.store import Store
 from zipper.rates import FRAMES_PER_TOKEN
 from zipper.speech.quantizer import Quantizer
-
-IGNORED = -100  # label of padding
 
 
 class FrameBatch(NamedTuple):
@@ -34,7 +32,7 @@ class TokenizerLoss:
     features: float = 0.3
 
 
-class TokenizerStage(nn.Module):
+class PhoneTokenizerStage(nn.Module):
     """Quantizer and its loss: cross-entropy of the phone in each 20 ms and squared error of the features."""
 
     def __init__(self, quantizer: Quantizer, weights: TokenizerLoss) -> None:
@@ -43,10 +41,10 @@ class TokenizerStage(nn.Module):
 
     def forward(self, batch: FrameBatch) -> dict[str, Tensor]:
         out = self.quantizer(batch.features, batch.lengths)
-        real = batch.labels != IGNORED
+        mask = batch.labels != IGNORED
         phones = F.cross_entropy(out.phones.float().flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORED)
-        error = (out.features.float() - out.target)[real].pow(2).mean()
-        right = (out.phones.argmax(-1) == batch.labels)[real].float().mean()
+        error = (out.features.float() - out.target)[mask].pow(2).mean()
+        right = (out.phones.argmax(-1) == batch.labels)[mask].float().mean()
         return {
             "loss": self.weights.phones * phones + self.weights.features * error,
             "phones": phones,

@@ -1,4 +1,4 @@
-"""Stage `compare`: what the quantizer costs.
+"""Stage `quantization-cost`: how many word errors the quantizer adds.
 
 The same small recognizer learns from speech tokens and from the features that they are made of; both then read
 held-out recordings as they are, in noise and through Opus. Beside the word errors stand the use of the codes and how
@@ -17,31 +17,32 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zipper.data.augment import add_noise, through_opus
-from zipper.data.batching import BatchPlan
+from zipper.data.batching import IGNORED, BatchPlan
 from zipper.data.features import decode, encode
 from zipper.data.held_out import is_held_out
 from zipper.data.labels import Aligned, read_aligned
-from zipper.data.manifest import read_audio_bytes
+from zipper.data.manifest import read_audio_bytes, source_name
 from zipper.data.pairs import piece_spans
 from zipper.data.store import Store
 from zipper.rates import FRAMES_PER_TOKEN
 from zipper.speech.quantizer import ConvBlock, Quantizer
 from zipper.speech.whisper_encoder import WhisperEncoder, log_mel
 from zipper.text.tokenizer import TextTokenizer
-from zipper.training.loop import LoopConfig, Trainer
+from zipper.training.loop import Trainer
+from zipper.training.processes import Processes
+from zipper.training.schedule import LoopConfig
 
-Kind = Literal["tokens", "features"]
-KINDS: tuple[Kind, Kind] = ("features", "tokens")
+InputKind = Literal["tokens", "features"]
+KINDS: tuple[InputKind, InputKind] = ("features", "tokens")
 WIDTH, BLOCKS, KERNEL = 256, 5, 15  # of the recognizer: it sees 1.4 s to either side
 BATCH_TOKENS = 5000
 PATH_WEIGHT = 0.3  # of the known alignment beside CTC, which would take long to find it
 BLANK = 0  # pieces follow from 1 on
-IGNORED = -100
 NOISE_DB = 10.0  # signal above the noise
 OPUS_RATE = 8_000  # Hz
 
 
-class CompareBatch(NamedTuple):
+class RecognizerBatch(NamedTuple):
     """inputs (B, T) tokens or (B, T, 2W) features; path (B, T) pieces + 1 where one ends; pieces (B, L) + 1."""
 
     inputs: Tensor
@@ -54,7 +55,7 @@ class CompareBatch(NamedTuple):
 class Recognizer(nn.Module):
     """Convolutions over 25 Hz inputs that name text pieces or, between them, the blank."""
 
-    def __init__(self, kind: Kind, quantizer: Quantizer, pieces: int) -> None:
+    def __init__(self, kind: InputKind, quantizer: Quantizer, pieces: int) -> None:
         super().__init__()
         self.kind = kind
         config = quantizer.config
@@ -74,21 +75,21 @@ class Recognizer(nn.Module):
             x = self.enter(self.get_buffer("grid")[inputs]) + self.table(inputs)
         else:
             x = self.enter((inputs.float() - self.get_buffer("mean")) / self.get_buffer("scale"))
-        real = (torch.arange(x.shape[1], device=x.device) < lengths[:, None]).to(x.dtype)[..., None]
+        mask = (torch.arange(x.shape[1], device=x.device) < lengths[:, None]).to(x.dtype)[..., None]
         for block in self.blocks:
-            x = block(x, real)
+            x = block(x, mask)
         logits: Tensor = self.name(self.norm(x))
         return logits
 
 
-class CompareStage(nn.Module):
+class RecognizerStage(nn.Module):
     """CTC (Graves et al. 2006), with the path that the word times suggest."""
 
     def __init__(self, recognizer: Recognizer) -> None:
         super().__init__()
         self.recognizer = recognizer
 
-    def forward(self, batch: CompareBatch) -> dict[str, Tensor]:
+    def forward(self, batch: RecognizerBatch) -> dict[str, Tensor]:
         logits = self.recognizer(batch.inputs, batch.lengths).float()
         path = F.cross_entropy(logits.flatten(0, 1), batch.path.flatten(), ignore_index=IGNORED)
         scores = logits.log_softmax(-1).transpose(0, 1)
@@ -98,10 +99,10 @@ class CompareStage(nn.Module):
 
 
 @dataclass(frozen=True)
-class Compared:
+class CostRow:
     """One row of the result; unchanged: share of codes that are those of the clean recording, in per cent."""
 
-    inputs: Kind
+    inputs: InputKind
     condition: str
     wer: float
     cer: float
@@ -109,10 +110,12 @@ class Compared:
     unchanged: float | None = None
 
 
-class CompareBatches:
-    """Batch number -> CompareBatch of one kind of input, over the utterances whose word times are known."""
+class RecognizerBatches:
+    """Batch number -> RecognizerBatch of one kind of input, over the utterances whose word times are known."""
 
-    def __init__(self, kind: Kind, work: Path, sources: Sequence[str], tokenizer: TextTokenizer, seed: int) -> None:
+    def __init__(
+        self, kind: InputKind, work: Path, sources: Sequence[str], tokenizer: TextTokenizer, seed: int
+    ) -> None:
         self.kind, self.tokenizer = kind, tokenizer
         self.stores = {name: Store(work / kind / name) for name in sources}
         rows = [(name, row) for name in sources for row in read_aligned(work / "labels" / name)]
@@ -123,13 +126,13 @@ class CompareBatches:
         length = self.stores[source].length(row.id)
         return length if self.kind == "tokens" else length // FRAMES_PER_TOKEN
 
-    def __call__(self, number: int) -> CompareBatch:
+    def __call__(self, number: int) -> RecognizerBatch:
         picked = [self.rows[i] for i in self.plan[number]]
         inputs = [as_inputs(self.kind, np.array(self.stores[source][row.id])) for source, row in picked]
         return collate(inputs, [row for _, row in picked], self.tokenizer)
 
 
-def as_inputs(kind: Kind, array: np.ndarray) -> Tensor:
+def as_inputs(kind: InputKind, array: np.ndarray) -> Tensor:
     """Tokens as they are; features (F, W) in pairs, (F / 2, 2W)."""
     if kind == "tokens":
         return torch.from_numpy(array.astype(np.int64))
@@ -137,26 +140,26 @@ def as_inputs(kind: Kind, array: np.ndarray) -> Tensor:
     return torch.from_numpy(array[:whole]).reshape(-1, FRAMES_PER_TOKEN * array.shape[1])
 
 
-def collate(inputs: Sequence[Tensor], rows: Sequence[Aligned], tokenizer: TextTokenizer) -> CompareBatch:
+def collate(inputs: Sequence[Tensor], rows: Sequence[Aligned], tokenizer: TextTokenizer) -> RecognizerBatch:
     """Padded inputs and targets."""
     lengths = torch.tensor([len(x) for x in inputs])
     pieces = [[piece + 1 for piece in tokenizer.encode(row.text)] for row in rows]
     path = torch.full((len(rows), int(lengths.max())), IGNORED)
-    for number, (row, found) in enumerate(zip(rows, pieces, strict=True)):
+    for number, (row, ids) in enumerate(zip(rows, pieces, strict=True)):
         path[number, : lengths[number]] = BLANK
-        spans = piece_spans([piece - 1 for piece in found], tokenizer, row.words)
-        for piece, (_, last) in zip(found, spans, strict=True):
+        spans = piece_spans([piece - 1 for piece in ids], tokenizer, row.words)
+        for piece, (_, last) in zip(ids, spans, strict=True):
             if 0 <= last < lengths[number]:
                 path[number, last] = piece
-    most = max(map(len, pieces))
-    padded = torch.tensor([[*found, *[BLANK] * (most - len(found))] for found in pieces])
+    longest = max(map(len, pieces))
+    padded = torch.tensor([[*ids, *[BLANK] * (longest - len(ids))] for ids in pieces])
     joined = torch.nn.utils.rnn.pad_sequence(list(inputs), batch_first=True)
-    return CompareBatch(joined, lengths, path, padded, torch.tensor([len(found) for found in pieces]))
+    return RecognizerBatch(joined, lengths, path, padded, torch.tensor([len(ids) for ids in pieces]))
 
 
 @torch.inference_mode()
-def read(recognizer: Recognizer, tokenizer: TextTokenizer, inputs: Tensor) -> str:
-    """Text of one recording, by the likeliest piece at each place."""
+def transcribe(recognizer: Recognizer, tokenizer: TextTokenizer, inputs: Tensor) -> str:
+    """Text of one recording, by the likeliest piece at each position."""
     best = recognizer(inputs[None], torch.tensor([len(inputs)]))[0].argmax(-1).unique_consecutive()
     return tokenizer.decode((best[best != BLANK] - 1).tolist()).strip()
 
@@ -168,7 +171,7 @@ CONDITIONS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def compare(
+def measure_cost(
     work: Path,
     sources: Sequence[Path],
     encoder: WhisperEncoder,
@@ -176,34 +179,39 @@ def compare(
     tokenizer: TextTokenizer,
     normalize: Callable[[str], str],
     loop: LoopConfig,
-    most: int,
+    limit: int,
     resume: bool = False,
-) -> list[Compared]:
-    """Train both recognizers on the prepared sources and let them read up to `most` held-out recordings of each."""
-    names = [source.name.removesuffix(".tar") for source in sources]
-    recognizers = {kind: _train(kind, work, names, quantizer, tokenizer, loop, resume) for kind in KINDS}
-    heard: list[tuple[str, np.ndarray]] = []
+) -> list[CostRow]:
+    """Train both recognizers on the prepared sources and let them read up to `limit` held-out recordings of each.
+
+    Under torchrun the main process alone reads; the others return nothing.
+    """
+    names = [source_name(source) for source in sources]
+    recognizers = {kind: train_recognizer(kind, work, names, quantizer, tokenizer, loop, resume) for kind in KINDS}
+    if not Processes().is_main:
+        return []
+    recordings: list[tuple[str, np.ndarray]] = []
     for source, name in zip(sources, names, strict=True):
-        heard += held_out(source, work / "labels" / name, most)
-    references = [normalize(text) for text, _ in heard]
-    rows: list[Compared] = []
+        recordings += held_out(source, work / "labels" / name, limit)
+    references = [normalize(text) for text, _ in recordings]
+    rows: list[CostRow] = []
     clean: list[Tensor] = []
     for condition, change in CONDITIONS.items():
-        mels = [log_mel(torch.from_numpy(change(samples).astype(np.float32))) for _, samples in heard]
+        mels = [log_mel(torch.from_numpy(change(samples).astype(np.float32))) for _, samples in recordings]
         features = [encode(encoder, [mel])[0] for mel in mels]
-        tokens = [quantizer.encode(torch.from_numpy(found)[None])[1][0] for found in features]
+        tokens = [quantizer.encode(torch.from_numpy(array)[None])[1][0] for array in features]
         clean = clean or tokens
-        inputs = {"features": [as_inputs("features", found) for found in features], "tokens": tokens}
+        inputs = {"features": [as_inputs("features", array) for array in features], "tokens": tokens}
         for kind in KINDS:
-            texts = [normalize(read(recognizers[kind], tokenizer, one)) for one in inputs[kind]]
+            texts = [normalize(transcribe(recognizers[kind], tokenizer, one)) for one in inputs[kind]]
             wer, cer = (round(100 * rate(references, texts), 1) for rate in (jiwer.wer, jiwer.cer))
-            use = (perplexity(tokens), same(clean, tokens)) if kind == "tokens" else (None, None)
-            rows.append(Compared(kind, condition, wer, cer, *use))
+            use = (perplexity(tokens), unchanged_codes(clean, tokens)) if kind == "tokens" else (None, None)
+            rows.append(CostRow(kind, condition, wer, cer, *use))
     return rows
 
 
-def _train(
-    kind: Kind,
+def train_recognizer(
+    kind: InputKind,
     work: Path,
     names: Sequence[str],
     quantizer: Quantizer,
@@ -211,17 +219,18 @@ def _train(
     loop: LoopConfig,
     resume: bool,
 ) -> Recognizer:
+    """One recognizer, trained on the prepared sources `names`; on the CPU, for evaluation."""
     torch.manual_seed(loop.seed)
     recognizer = Recognizer(kind, quantizer, tokenizer.vocab_size)
-    batches = CompareBatches(kind, work, names, tokenizer, loop.seed)
-    Trainer(CompareStage(recognizer), batches, loop, work / "runs" / f"compare-{kind}").run(resume)
-    return recognizer.cpu().eval()
+    batches = RecognizerBatches(kind, work, names, tokenizer, loop.seed)
+    Trainer(RecognizerStage(recognizer), batches, loop, work / "runs" / f"quantization-cost-{kind}").run(resume)
+    return recognizer.eval()
 
 
-def held_out(source: Path, labels: Path, most: int) -> list[tuple[str, np.ndarray]]:
+def held_out(source: Path, labels: Path, limit: int) -> list[tuple[str, np.ndarray]]:
     """Text and samples at 16 kHz of the first held-out recordings of a source."""
     texts = {row.id: row.text for row in read_aligned(labels) if is_held_out(row.id)}
-    chosen = set(sorted(texts)[:most])
+    chosen = set(sorted(texts)[:limit])
     return [(texts[name], decode(data)) for name, data in read_audio_bytes(source) if name in chosen]
 
 
@@ -232,7 +241,7 @@ def perplexity(tokens: Sequence[Tensor]) -> float:
     return round(float(torch.exp(-(share * share.log()).sum())), 1)
 
 
-def same(clean: Sequence[Tensor], changed: Sequence[Tensor]) -> float:
-    """Codes that are the same at the same place, in per cent."""
+def unchanged_codes(clean: Sequence[Tensor], changed: Sequence[Tensor]) -> float:
+    """Codes that are the same at the same position, in per cent."""
     pairs = [(a[: len(b)], b[: len(a)]) for a, b in zip(clean, changed, strict=True)]
     return round(100 * float(torch.cat([a == b for a, b in pairs]).float().mean()), 1)

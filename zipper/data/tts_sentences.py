@@ -1,11 +1,12 @@
-"""What generated speech says: sentences that cover the words of a lexicon, and what sentences alone do not teach.
+"""Sentences for generated speech: those that cover the words of a lexicon, and what sentences alone do not teach.
 
-A line has two forms, as it is written in transcripts and as a generator is asked to say it; they differ where letters
-are spelled. Everything is drawn from a seed.
+A sentence has two forms, as it is written in transcripts and as a generator is asked to say it; they differ where
+letters are spelled. Everything is drawn from a seed.
 
-python -m zipper.data.speech_lines CORPUS --lexicon assets/zipper/words.txt --out lines.tsv
+python -m zipper.data.tts_sentences CORPUS --lexicon assets/zipper/words.txt --out sentences.tsv
 
-writes id, written and spoken form of each line, without the held-out words; some seven minutes for 1.3 million lines.
+writes id, written and spoken form of each sentence, without the held-out words; it takes some seven minutes
+for 1.3 million lines of text.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from zipper.data.held_out import held_out_words
 from zipper.data.sentences import draw_sentences, sentences
 from zipper.text.lexicon import WORD, count_words
 
-KINDS = {"cover": 60_000, "random": 12_000, "call": 6_000, "word": 5_000, "spell": 4_000, "number": 4_000}  # lines
+KINDS = {"cover": 60_000, "random": 12_000, "call": 6_000, "word": 5_000, "spell": 4_000, "number": 4_000}  # sentences
 TIMES = 3  # that each word of the lexicon is spoken, as far as the corpus holds it
 NAMES = 6_000  # most frequent proper names, which are spelled
 NEEDED_WORDS = (5, 4, 3, 2, 1)  # words still to be said that a sentence must hold, pass by pass
@@ -50,7 +51,7 @@ SPELLING_OPENERS = ("", "", "", "It is spelled ", "My name is ", "That is ", "Th
 
 
 @dataclass(frozen=True)
-class Line:
+class Sentence:
     """One utterance to generate."""
 
     written: str
@@ -58,12 +59,12 @@ class Line:
 
 
 def cover_words(
-    lines: Sequence[str], lexicon: Collection[str], times: int, without: Collection[str], seed: int, most: int
+    lines: Sequence[str], lexicon: Collection[str], times: int, without: Collection[str], seed: int, limit: int
 ) -> list[str]:
     """Sentences in which each word of the lexicon occurs `times` times, as far as the lines hold it.
 
     Sentences with many words that are still needed come first, so that few hours suffice. without: words that none
-    of the sentences may hold; most: sentences at most.
+    of the sentences may hold; limit: sentences at most.
     """
     wanted, refused, said = frozenset(lexicon), frozenset(without), Counter[str]()
     worded = ((s, frozenset(WORD.findall(s.lower()))) for s in sorted(set(sentences(lines, SENTENCE_CHARACTERS))))
@@ -73,7 +74,7 @@ def cover_words(
     for least in NEEDED_WORDS:
         rest = []
         for sentence, words in pool:
-            if len(chosen) < most and sum(said[w] < times for w in words) >= least:
+            if len(chosen) < limit and sum(said[w] < times for w in words) >= least:
                 chosen.append(sentence)
                 said.update(words)
             else:
@@ -84,14 +85,14 @@ def cover_words(
 
 def calls(lines: Sequence[str], count: int, without: Collection[str], seed: int) -> list[str]:
     """Sentences of one to three words."""
-    found = draw_sentences(lines, 3 * count, seed, CALL_CHARACTERS)
-    return [s for s in found if not set(WORD.findall(s.lower())) & set(without)][:count]
+    drawn = draw_sentences(lines, 3 * count, seed, CALL_CHARACTERS)
+    return [s for s in drawn if not set(WORD.findall(s.lower())) & set(without)][:count]
 
 
 def single_words(counts: Counter[str], count: int, without: Collection[str]) -> list[str]:
     """The most frequent words, each alone."""
-    found = (w for w, _ in counts.most_common(count + len(without)) if w not in without and (len(w) > 1 or w in "ai"))
-    return [word.capitalize() + "." for word in found][:count]
+    chosen = (w for w, _ in counts.most_common(count + len(without)) if w not in without and (len(w) > 1 or w in "ai"))
+    return [word.capitalize() + "." for word in chosen][:count]
 
 
 def _digits(rng: random.Random, count: int) -> str:
@@ -105,7 +106,7 @@ def _letters(rng: random.Random, name: str) -> tuple[str, str]:
     return " ".join(letters), rng.choice((" ", ", ")).join(said)
 
 
-def spelled(names: Sequence[str], count: int, seed: int) -> Iterator[Line]:
+def spelled(names: Sequence[str], count: int, seed: int) -> Iterator[Sentence]:
     """Names and random groups of letters, letter by letter, some behind the whole name."""
     rng = random.Random(seed)
     for _ in range(count):
@@ -117,10 +118,10 @@ def spelled(names: Sequence[str], count: int, seed: int) -> Iterator[Line]:
         if opener and rng.random() < 0.4 and name.isalpha() and len(name) > 3:
             opener += name.capitalize() + ", "
         tail = f" {digits}" if rng.random() < 0.2 and (digits := _digits(rng, rng.randint(1, 3))) else ""
-        yield Line(f"{opener}{written}{tail}.", f"{opener}{said}{tail}.")
+        yield Sentence(f"{opener}{written}{tail}.", f"{opener}{said}{tail}.")
 
 
-def numbers(count: int, seed: int, names: Sequence[str]) -> Iterator[Line]:
+def numbers(count: int, seed: int, names: Sequence[str]) -> Iterator[Sentence]:
     """Numbers, dates, times, telephone numbers, prices and addresses, all in words."""
     rng = random.Random(seed)
     kinds: tuple[Callable[[], str], ...] = (
@@ -138,8 +139,8 @@ def numbers(count: int, seed: int, names: Sequence[str]) -> Iterator[Line]:
     )
     for _ in range(count):
         text = rng.choice(kinds)().replace("-", " " if rng.random() < 0.5 else "-")
-        line = f"{text[:1].upper()}{text[1:]}."
-        yield Line(line, line)
+        sentence = f"{text[:1].upper()}{text[1:]}."
+        yield Sentence(sentence, sentence)
 
 
 def _day(rng: random.Random) -> str:
@@ -166,15 +167,15 @@ def proper_names(lines: Iterable[str], least: int = 5) -> list[str]:
     return [name for name, count in counts.most_common() if count >= least]
 
 
-def plain(texts: Iterable[str]) -> list[Line]:
-    """Lines that are said as they are written."""
-    return [Line(text, text) for text in texts]
+def plain(texts: Iterable[str]) -> list[Sentence]:
+    """Sentences that are said as they are written."""
+    return [Sentence(text, text) for text in texts]
 
 
 def draw(
     lines: Sequence[str], lexicon: Sequence[str], counts: Mapping[str, int], seed: int = 0
-) -> Iterator[tuple[str, Line]]:
-    """(id, line) of every kind, shuffled; counts: how many lines of each kind, by the names of KINDS."""
+) -> Iterator[tuple[str, Sentence]]:
+    """(id, sentence) of every kind, shuffled; counts: how many sentences of each kind, by the names of KINDS."""
     frequency = count_words(lines)
     without = held_out_words(frequency, lexicon)
     known = [word for word in lexicon if word not in without]
@@ -189,7 +190,7 @@ def draw(
         "spell": list(spelled(names, counts["spell"], seed + 3)),
         "number": list(numbers(counts["number"], seed + 4, names)),
     }
-    rows = [(f"{kind}{number:05d}", line) for kind, found in kinds.items() for number, line in enumerate(found)]
+    rows = [(f"{kind}{number:05d}", sentence) for kind, items in kinds.items() for number, sentence in enumerate(items)]
     random.Random(seed).shuffle(rows)
     yield from rows
 
@@ -202,7 +203,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
     for kind, count in KINDS.items():
-        parser.add_argument(f"--{kind}", type=int, default=count, help="lines of this kind (default %(default)s)")
+        parser.add_argument(f"--{kind}", type=int, default=count, help="sentences of this kind (default %(default)s)")
     a = parser.parse_args(argv)
     lines = a.corpus.read_text(encoding="utf-8").splitlines()
     lexicon = a.lexicon.read_text(encoding="utf-8").split()

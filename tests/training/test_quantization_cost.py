@@ -9,6 +9,7 @@ import pytest
 import soundfile
 import torch
 
+from zipper.data.batching import IGNORED
 from zipper.data.held_out import is_held_out
 from zipper.data.labels import Aligned
 from zipper.data.store import StoreWriter
@@ -16,22 +17,21 @@ from zipper.rates import SPEECH_RATE
 from zipper.speech.quantizer import Quantizer, QuantizerConfig
 from zipper.speech.whisper_encoder import EncoderConfig, WhisperEncoder
 from zipper.text.tokenizer import TextTokenizer
-from zipper.training.compare_tokenizers import (
+from zipper.training.quantization_cost import (
     BLANK,
     CONDITIONS,
-    IGNORED,
     KINDS,
-    CompareStage,
-    Kind,
+    InputKind,
     Recognizer,
+    RecognizerStage,
     as_inputs,
     collate,
-    compare,
+    measure_cost,
     perplexity,
-    read,
-    same,
+    transcribe,
+    unchanged_codes,
 )
-from zipper.training.loop import LoopConfig
+from zipper.training.schedule import LoopConfig
 
 TEXT = "hello there"
 WORDS = [("hello", 0.0, 0.4), ("there", 0.4, 0.8)]
@@ -58,23 +58,23 @@ def test_the_path_names_each_piece_where_it_ends(tokenizer: TextTokenizer) -> No
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_recognizer_learns_one_recording(kind: Kind, quantizer: Quantizer, tokenizer: TextTokenizer) -> None:
+def test_a_recognizer_learns_one_recording(kind: InputKind, quantizer: Quantizer, tokenizer: TextTokenizer) -> None:
     torch.manual_seed(0)
     array = np.arange(25) % 16 if kind == "tokens" else np.random.default_rng(0).normal(size=(50, 16)).astype("f4")
     inputs = as_inputs(kind, array)
-    stage = CompareStage(Recognizer(kind, quantizer, tokenizer.vocab_size))
+    stage = RecognizerStage(Recognizer(kind, quantizer, tokenizer.vocab_size))
     optimizer = torch.optim.AdamW(stage.parameters(), 2e-3)
     batch = collate([inputs], [Aligned("a", "x", TEXT, WORDS)], tokenizer)
     for _ in range(60):
         optimizer.zero_grad()
         stage(batch)["loss"].backward()
         optimizer.step()
-    assert read(stage.recognizer.eval(), tokenizer, inputs) == TEXT
+    assert transcribe(stage.recognizer.eval(), tokenizer, inputs) == TEXT
 
 
 def test_codes_in_use_and_codes_that_stay() -> None:
     assert perplexity([torch.arange(8), torch.arange(8)]) == 8.0
-    assert same([torch.tensor([1, 2, 3, 4])], [torch.tensor([1, 2, 0, 0, 9])]) == 50.0
+    assert unchanged_codes([torch.tensor([1, 2, 3, 4])], [torch.tensor([1, 2, 0, 0, 9])]) == 50.0
 
 
 def test_both_kinds_read_every_condition(tmp_path: Path, quantizer: Quantizer, tokenizer: TextTokenizer) -> None:
@@ -94,11 +94,11 @@ def test_both_kinds_read_every_condition(tmp_path: Path, quantizer: Quantizer, t
         soundfile.write(path, 0.1 * random.normal(size=SPEECH_RATE), SPEECH_RATE)
     encoder = WhisperEncoder(EncoderConfig(width=16, depth=1, heads=2)).eval()
     loop = LoopConfig(steps=1, warmup=1, autocast=False)
-    found = compare(tmp_path, [folder], encoder, quantizer, tokenizer, str.lower, loop, 5)
-    assert [(row.inputs, row.condition) for row in found] == [(k, c) for c in CONDITIONS for k in KINDS]
-    tokens = [row for row in found if row.inputs == "tokens"]
+    costs = measure_cost(tmp_path, [folder], encoder, quantizer, tokenizer, str.lower, loop, 5)
+    assert [(row.inputs, row.condition) for row in costs] == [(k, c) for c in CONDITIONS for k in KINDS]
+    tokens = [row for row in costs if row.inputs == "tokens"]
     assert tokens[0].unchanged == 100.0
     assert all(row.unchanged is not None and 0 <= row.unchanged <= 100 for row in tokens)
-    again = compare(tmp_path, [folder], encoder, quantizer, tokenizer, str.lower, loop, 5)
-    assert again == found  # trained anew, not taken over from the run before
-    assert all(row.wer >= 0 and (row.code_perplexity is None) == (row.inputs == "features") for row in found)
+    again = measure_cost(tmp_path, [folder], encoder, quantizer, tokenizer, str.lower, loop, 5)
+    assert again == costs  # trained anew, not taken over from the run before
+    assert all(row.wer >= 0 and (row.code_perplexity is None) == (row.inputs == "features") for row in costs)

@@ -1,4 +1,4 @@
-"""The tokenizer's training: what people and words are held out, what is heard, changed, corrected and kept."""
+"""The tokenizer's training: what people and words are held out, augmentation, transcripts, losses, bundles."""
 
 from collections import Counter
 from pathlib import Path
@@ -8,21 +8,29 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from zipper.data import held_out, speech_lines
+from zipper.data import held_out, tts_sentences
+from zipper.data.batching import IGNORED
 from zipper.data.held_out import READERS, held_out_words, is_held_out
 from zipper.data.labels import read_aligned
-from zipper.data.speech_lines import cover_words, numbers, single_words, spelled
 from zipper.data.store import Store
 from zipper.data.transcripts import correct
+from zipper.data.tts_sentences import cover_words, numbers, single_words, spelled
 from zipper.data.waveforms import DeviceAugmentConfig, DeviceAugmenter, Waveforms, change_speed
 from zipper.rates import SPEECH_RATE
 from zipper.speech.quantizer import Quantizer, QuantizerConfig
 from zipper.speech.whisper_encoder import EncoderConfig, WhisperEncoder, log_mel, log_mels
 from zipper.text.lexicon import count_words
-from zipper.training.loop import LoopConfig, Trainer
+from zipper.training.loop import Trainer
 from zipper.training.one_card.bundle import UNKNOWN_PHONE, Row, read_bundle, unpack, write_bundle
-from zipper.training.one_card.speak import finish, read_shard, write_shard
-from zipper.training.tokenizer_asr import IGNORED, HearingBatches, HearingConfig, HearingLoss, HearingStage, stretch
+from zipper.training.one_card.generate_speech import finish, read_shard, write_shard
+from zipper.training.schedule import LoopConfig
+from zipper.training.tokenizer_asr import (
+    AsrTokenizerBatches,
+    AsrTokenizerConfig,
+    AsrTokenizerLoss,
+    AsrTokenizerStage,
+    stretch,
+)
 from zipper.training.whisper_decoder import DecoderConfig, WhisperDecoder
 
 CPU = torch.device("cpu")
@@ -54,7 +62,7 @@ def test_frequent_words_are_never_held_out() -> None:
 
 def test_sentences_cover_the_lexicon_without_the_held_out_words() -> None:
     lines = [f"The {a} met a {b} near the river." for a in ("fox", "hare", "owl") for b in ("badger", "otter", "toad")]
-    found = cover_words(lines, ["fox", "hare", "owl", "badger", "otter"], 1, ["toad"], seed=0, most=100)
+    found = cover_words(lines, ["fox", "hare", "owl", "badger", "otter"], 1, ["toad"], seed=0, limit=100)
     said = " ".join(found).lower()
     assert all(word in said for word in ("fox", "hare", "owl", "badger", "otter"))
     assert "toad" not in said
@@ -87,10 +95,10 @@ def test_lines_of_every_kind_hold_no_held_out_word(tmp_path: Path, monkeypatch: 
     assert refused and len(refused) < len(words)
     (tmp_path / "corpus.txt").write_text("\n".join(corpus), encoding="utf-8")
     (tmp_path / "words.txt").write_text("\n".join(words), encoding="utf-8")
-    files = ["--lexicon", str(tmp_path / "words.txt"), "--out", str(tmp_path / "lines.tsv")]
-    speech_lines.main([str(tmp_path / "corpus.txt"), *files, "--cover", "500"])
-    rows = [line.split("\t") for line in (tmp_path / "lines.tsv").read_text(encoding="utf-8").splitlines()]
-    assert {name.rstrip("0123456789") for name, _, _ in rows} == set(speech_lines.KINDS)
+    files = ["--lexicon", str(tmp_path / "words.txt"), "--out", str(tmp_path / "sentences.tsv")]
+    tts_sentences.main([str(tmp_path / "corpus.txt"), *files, "--cover", "500"])
+    rows = [line.split("\t") for line in (tmp_path / "sentences.tsv").read_text(encoding="utf-8").splitlines()]
+    assert {name.rstrip("0123456789") for name, _, _ in rows} == set(tts_sentences.KINDS)
     said = count_words(f"{written} {spoken}" for _, written, spoken in rows)
     assert not refused & said.keys()
     assert set(words) - refused <= said.keys()
@@ -155,18 +163,24 @@ def test_labels_follow_the_speed() -> None:
     assert stretch(labels, torch.tensor([2.0]), 4).tolist() == [[1, 2, 3, IGNORED]]
 
 
-def stage_and_batches() -> tuple[HearingStage, HearingBatches]:
+def stage_and_batches(device: torch.device = CPU) -> tuple[AsrTokenizerStage, AsrTokenizerBatches]:
     torch.manual_seed(0)
-    encoder = WhisperEncoder(EncoderConfig(width=64, depth=1, heads=2)).eval().requires_grad_(False)
-    decoder = WhisperDecoder(DecoderConfig(vocab_size=24, width=64, depth=1, heads=2)).eval().requires_grad_(False)
+    encoder = WhisperEncoder(EncoderConfig(width=64, depth=1, heads=2)).eval().requires_grad_(False).to(device)
+    decoder = (
+        WhisperDecoder(DecoderConfig(vocab_size=24, width=64, depth=1, heads=2)).eval().requires_grad_(False).to(device)
+    )
     quantizer = Quantizer(QuantizerConfig(phones=5, feature_width=64, width=96, encoder_blocks=1, decoder_blocks=1))
-    config = HearingConfig(bridge_blocks=1, batch_seconds=8, loss=HearingLoss(dropout=0.0, masked=0.0, plain=1.0))
+    config = AsrTokenizerConfig(
+        bridge_blocks=1, batch_seconds=8, loss=AsrTokenizerLoss(dropout=0.0, masked=0.0, plain=1.0)
+    )
     still = DeviceAugmentConfig(speed=(1.0, 1.0))
-    stage = HearingStage(quantizer, encoder, decoder, DeviceAugmenter(still, torch.zeros(0)), config, prompt=2)
+    stage = AsrTokenizerStage(
+        quantizer, encoder, decoder, DeviceAugmenter(still, torch.zeros(0, device=device)), config, prompt=2
+    )
     clips = {f"set/{n}": tone(1.0, 200.0 + 300 * n) for n in range(4)}
     labels = {name: np.full(50, n, np.int8) for n, name in enumerate(clips)}
     texts = {name: [0, 1, 4 + n, 8 + n, 12 + n, 2] for n, name in enumerate(clips)}
-    return stage, HearingBatches(Waveforms(clips, CPU), list(clips), labels, texts, 8, 0)
+    return stage, AsrTokenizerBatches(Waveforms(clips, device), list(clips), labels, texts, 8, 0)
 
 
 def test_a_few_clips_are_learnt_by_heart_through_the_codes(tmp_path: Path) -> None:
@@ -185,7 +199,7 @@ def test_the_frozen_decoder_reads_one_token_at_a_time_as_all_at_once() -> None:
     decoder = WhisperDecoder(DecoderConfig(vocab_size=40, width=64, depth=2, heads=2)).eval()
     features, lengths = torch.randn(2, 30, 64), torch.tensor([30, 18])
     prompt = torch.tensor([3, 5])
-    found = decoder.greedy(prompt, features, lengths, end=0, most=8)
+    found = decoder.greedy(prompt, features, lengths, end=0, limit=8)
     whole = torch.cat((prompt.expand(2, -1), found), 1)
     with torch.no_grad():
         likeliest = decoder(whole, features, lengths)[:, 1:-1].argmax(-1)
@@ -251,7 +265,7 @@ def test_a_run_by_the_clock_ends_and_says_what_held_out_people_lose(tmp_path: Pa
 
 
 def test_quantizer_files_of_a_pack_may_be_half_precision(tmp_path: Path) -> None:
-    from zipper.training.one_card.tokens import load_quantizer
+    from zipper.training.one_card.tokenize_speech import load_quantizer
 
     quantizer = Quantizer(QuantizerConfig(phones=5, feature_width=8, width=16))
     save_file({n: w.half() for n, w in quantizer.state_dict().items()}, tmp_path / "quantizer.safetensors")

@@ -1,6 +1,6 @@
-"""Job on one card: the text tower, from the ids of a corpus; and what `fuse` needs to pre-train the speech tower.
+"""Job on one card: pre-training of the text tower; `train_fusion` pre-trains the speech tower with the same code.
 
-python -m zipper.training.one_card.towers --pack PACK --out OUT --run RUN --seconds 100
+python -m zipper.training.one_card.train_text_tower --pack PACK --out OUT --run RUN --seconds 100
 
 PACK holds text/ (text_tokenizer.json, and ids.npy, the corpus in pieces). Writes OUT/pretrain-text.
 """
@@ -18,8 +18,9 @@ from zipper.model.checkpoint import save_tower
 from zipper.model.tower import Tower
 from zipper.text.tokenizer import TextTokenizer
 from zipper.training.config import TowerSize
-from zipper.training.loop import LoopConfig, Trainer
+from zipper.training.loop import Trainer
 from zipper.training.pretrain import PretrainStage
+from zipper.training.schedule import LoopConfig
 from zipper.training.stages import compile_blocks, tower_config
 
 log = logging.getLogger(__name__)
@@ -37,8 +38,8 @@ class DeviceWindows:
     def __call__(self, number: int) -> Tensor:
         draw = torch.Generator().manual_seed(number)
         starts = torch.randint(len(self.tokens) - self.length - 1, (self.rows, 1), generator=draw)
-        place = starts.to(self.tokens.device) + torch.arange(self.length + 1, device=self.tokens.device)
-        return self.tokens[place].long()
+        index = starts.to(self.tokens.device) + torch.arange(self.length + 1, device=self.tokens.device)
+        return self.tokens[index].long()
 
 
 def pretrain(
@@ -52,7 +53,7 @@ def pretrain(
     trainer.run(resume=False)
     log.info("%s: %d steps of %d tokens", out.name, trainer.step, windows.rows * windows.length)
     tower.load_state_dict({name: weight.half().float() for name, weight in tower.state_dict().items()})
-    save_tower(tower.cpu(), out)
+    save_tower(tower, out)
     return tower
 
 

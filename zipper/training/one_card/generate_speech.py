@@ -1,8 +1,8 @@
 """Generated speech on many CPU cores, kept as 16-bit samples at 16 kHz in shards, with the phones in time.
 
-python -m zipper.training.one_card.speak LINES.tsv OUT --workers 15
+python -m zipper.training.one_card.generate_speech SENTENCES.tsv OUT --workers 15
 
-LINES.tsv: id, text as written, text as spoken. Each shard is an .npz of samples, lengths, and a JSON of the rest.
+SENTENCES.tsv: id, text as written, text as spoken. Each shard is an .npz of samples, lengths, and a JSON of the rest.
 """
 
 import argparse
@@ -19,9 +19,10 @@ import numpy as np
 import soxr
 
 from zipper.data.phones import frame_labels, timed_phones, word_times
+from zipper.data.waveforms import to_int16
 from zipper.rates import FRAME_RATE, FRAMES_PER_TOKEN, SPEECH_RATE, TOKEN_RATE
 
-SHARD_LINES = 250
+SHARD_SENTENCES = 250
 GENERATED_RATE = 24_000  # Hz
 DURATION_UNIT = 0.025  # seconds of one count of the generator's durations
 DURATION_TENSOR = "/Clip_output_0"  # in hibari.onnx 0.2.1
@@ -30,7 +31,7 @@ PEAK = 0.95
 
 
 @dataclass(frozen=True)
-class Spoken:
+class GeneratedUtterance:
     """One generated utterance.
 
     samples: int16 at 16 kHz; phones: int8 at 50 Hz; words: (n, 2) int32 first and last frame (50 Hz) of each word of
@@ -44,7 +45,7 @@ class Spoken:
     words: np.ndarray
 
 
-class Speaker:
+class DurationTts:
     """hibari, with the durations of its phones."""
 
     def __init__(self) -> None:
@@ -80,19 +81,19 @@ class Speaker:
         return samples / max(1.0, float(np.abs(samples).max()) / PEAK), phones
 
 
-_speaker: Speaker | None = None  # one in each worker process, made at its first shard
+_tts: DurationTts | None = None  # one in each worker process, made at its first shard
 
 
-def speak_shard(job: tuple[int, Sequence[tuple[str, str, str]], Path]) -> float:
-    """Speak the lines of a shard and write it; seconds of speech."""
-    global _speaker
-    _speaker = _speaker or Speaker()
-    number, lines, out = job
-    rows: list[Spoken] = []
-    for place, (name, written, said) in enumerate(lines):
+def generate_shard(job: tuple[int, Sequence[tuple[str, str, str]], Path]) -> float:
+    """Generate the sentences of a shard and write it; seconds of speech."""
+    global _tts
+    _tts = _tts or DurationTts()
+    number, sentences, out = job
+    rows: list[GeneratedUtterance] = []
+    for index, (name, written, spoken) in enumerate(sentences):
         try:
-            samples, phones = _speaker(said, number * SHARD_LINES + place)
-        except Exception as error:  # one line that cannot be said must not end a run of hours
+            samples, phones = _tts(spoken, number * SHARD_SENTENCES + index)
+        except Exception as error:  # one sentence that fails must not end a run of hours
             print(f"{name}: {error!r}", flush=True)
             continue
         if phones:
@@ -101,15 +102,15 @@ def speak_shard(job: tuple[int, Sequence[tuple[str, str, str]], Path]) -> float:
     return sum(len(row.samples) for row in rows) / SPEECH_RATE
 
 
-def finish(name: str, written: str, samples: np.ndarray, phones: Sequence[tuple[str, float]]) -> Spoken:
+def finish(name: str, written: str, samples: np.ndarray, phones: Sequence[tuple[str, float]]) -> GeneratedUtterance:
     """Samples at 24 kHz and phones with their seconds, as they are kept."""
-    heard = soxr.resample(samples, GENERATED_RATE, SPEECH_RATE)
+    resampled = soxr.resample(samples, GENERATED_RATE, SPEECH_RATE)
     timed = timed_phones(phones)
-    frames = -(-len(heard) * TOKEN_RATE // SPEECH_RATE) * FRAMES_PER_TOKEN
+    frames = -(-len(resampled) * TOKEN_RATE // SPEECH_RATE) * FRAMES_PER_TOKEN
     times = word_times(timed)
     words = in_frames(times if len(times) == len(written.split()) else [])
     labels = frame_labels(timed, frames).astype(np.int8)
-    return Spoken(name, written, (heard.clip(-1, 1) * 32767).astype(np.int16), labels, words)
+    return GeneratedUtterance(name, written, to_int16(resampled), labels, words)
 
 
 def in_frames(times: Sequence[tuple[float, float]]) -> np.ndarray:
@@ -117,7 +118,7 @@ def in_frames(times: Sequence[tuple[float, float]]) -> np.ndarray:
     return (np.array(times, np.float64).reshape(-1, 2) * FRAME_RATE).round().astype(np.int32)
 
 
-def write_shard(path: Path, rows: Sequence[Spoken]) -> None:
+def write_shard(path: Path, rows: Sequence[GeneratedUtterance]) -> None:
     """One file; it appears under its name when it is whole."""
     head = [[row.id, row.text, len(row.samples), len(row.phones), len(row.words)] for row in rows]
     partial = path.with_suffix(".part.npz")
@@ -131,34 +132,34 @@ def write_shard(path: Path, rows: Sequence[Spoken]) -> None:
     partial.rename(path)
 
 
-def read_shard(path: Path) -> Iterator[Spoken]:
+def read_shard(path: Path) -> Iterator[GeneratedUtterance]:
     """The utterances of a shard."""
     with np.load(path) as shard:
         samples, phones, words = shard["samples"], shard["phones"], shard["words"]
         head = json.loads(shard["head"].tobytes())
     a, b, c = 0, 0, 0
     for name, text, n, frames, count in head:
-        yield Spoken(name, text, samples[a : a + n], phones[b : b + frames], words[c : c + count])
+        yield GeneratedUtterance(name, text, samples[a : a + n], phones[b : b + frames], words[c : c + count])
         a, b, c = a + n, b + frames, c + count
 
 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("lines", type=Path)
+    parser.add_argument("sentences", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    rows = [tuple(line.split("\t")) for line in arguments.lines.read_text(encoding="utf-8").splitlines()]
+    rows = [tuple(line.split("\t")) for line in arguments.sentences.read_text(encoding="utf-8").splitlines()]
     jobs = [
-        (number, rows[start : start + SHARD_LINES], arguments.out)
-        for number, start in enumerate(range(0, len(rows), SHARD_LINES))
+        (number, rows[start : start + SHARD_SENTENCES], arguments.out)
+        for number, start in enumerate(range(0, len(rows), SHARD_SENTENCES))
     ]
     started, seconds = time.monotonic(), 0.0
     with ProcessPoolExecutor(arguments.workers, multiprocessing.get_context("spawn")) as pool:
-        for done, found in enumerate(pool.map(speak_shard, jobs), 1):
-            seconds += found
+        for done, shard_seconds in enumerate(pool.map(generate_shard, jobs), 1):
+            seconds += shard_seconds
             pace = seconds / (time.monotonic() - started)
             print(f"{done}/{len(jobs)} shards, {seconds / 3600:.2f} h, {pace:.0f} x real time", flush=True)
     (arguments.out / "finished").touch()

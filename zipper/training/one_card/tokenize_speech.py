@@ -1,6 +1,7 @@
 """Job on one card: speech tokens of a trained tokenizer, of recordings in several views and of generated speech.
 
-python -m zipper.training.one_card.tokens --pack PACK --speech TARS --known real.npz --generated GENERATED --out BUNDLES
+python -m zipper.training.one_card.tokenize_speech --pack PACK --speech TARS --known real.npz \\
+    --generated GENERATED --out BUNDLES
 
 PACK holds encoder.safetensors, quantizer.safetensors and quantizer.json. A recording needs a row in the bundle KNOWN,
 which says its transcript, phones and word times. Generated speech becomes a bundle for every few shards, as they come.
@@ -23,14 +24,14 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from zipper.data.held_out import TENTHS
-from zipper.data.waveforms import DeviceAugmentConfig, DeviceAugmenter, Waveforms
+from zipper.data.waveforms import FULL_SCALE, DeviceAugmentConfig, DeviceAugmenter, Waveforms
 from zipper.rates import FRAMES_PER_TOKEN, SPEECH_RATE
 from zipper.speech.quantizer import Quantizer, QuantizerConfig
 from zipper.speech.whisper_encoder import WhisperEncoder
 from zipper.training.one_card.bundle import UNKNOWN_PHONE, Row, read_bundle, write_bundle
-from zipper.training.one_card.ear import ENCODE_SECONDS, batches_of, features_of, load_encoder
+from zipper.training.one_card.generate_speech import GeneratedUtterance, read_shard
 from zipper.training.one_card.recordings import read_sources
-from zipper.training.one_card.speak import Spoken, read_shard
+from zipper.training.one_card.whisper import ENCODE_SECONDS, batches_of, features_of, load_encoder
 
 log = logging.getLogger(__name__)
 
@@ -38,12 +39,12 @@ NOISE_SOURCE = "noise"
 LONGEST_SECONDS = 25  # of a generated utterance
 AT_ONCE = 20_000  # recordings that lie on the device together
 SHARDS_AT_ONCE = 16
-COVER = "hibari/cover"  # generated sentences that hold rare words, for the mouth above all
+COVER = "hibari/cover"  # generated sentences that hold rare words, above all for synthesis
 
 
 @dataclass
 class Material:
-    """Everything there is to train on: real recordings, then generated ones."""
+    """Everything to train on: recordings of people, then generated ones."""
 
     clips: dict[str, np.ndarray] = field(default_factory=dict)
     speakers: dict[str, str] = field(default_factory=dict)
@@ -51,7 +52,7 @@ class Material:
     phones: dict[str, np.ndarray] = field(default_factory=dict)  # at 50 Hz
     words: dict[str, np.ndarray] = field(default_factory=dict)  # (n, 2) frames
 
-    def add_generated(self, rows: Iterable[Spoken]) -> None:
+    def add_generated(self, rows: Iterable[GeneratedUtterance]) -> None:
         """Utterances of generated speech with their phones; too long ones are left out."""
         for row in rows:
             if len(row.samples) <= LONGEST_SECONDS * SPEECH_RATE:
@@ -97,8 +98,8 @@ def tokenize(
 
 def _row(material: Material, name: str, suffix: str, codes: np.ndarray, speed: float) -> Row:
     known = material.phones[name].astype(np.int16)
-    place = (np.arange(len(codes)) * FRAMES_PER_TOKEN * speed).astype(int)
-    phones = np.where(place < len(known), known[place.clip(max=len(known) - 1)], UNKNOWN_PHONE)
+    frame = (np.arange(len(codes)) * FRAMES_PER_TOKEN * speed).astype(int)
+    phones = np.where(frame < len(known), known[frame.clip(max=len(known) - 1)], UNKNOWN_PHONE)
     words = (material.words[name] / speed).round().astype(np.int32)
     source = name.partition("/")[0] + suffix
     return Row(name, source, material.speakers[name], material.texts[name], codes, phones.astype(np.uint8), words)
@@ -137,12 +138,12 @@ def write_generated(
     quantizer: Quantizer,
     folder: Path,
     augmenter: DeviceAugmenter,
-    most_seconds: float,
+    max_seconds: float,
     out: Path,
 ) -> None:
     """Bundles of generated speech while it is written, for so many seconds at most."""
     done: set[Path] = set()
-    deadline = time.monotonic() + most_seconds
+    deadline = time.monotonic() + max_seconds
     while time.monotonic() < deadline:
         complete = (folder / "finished").exists()
         new = [shard for shard in written_shards(folder) if shard not in done][:SHARDS_AT_ONCE]
@@ -183,7 +184,7 @@ def joined_noises(clips: dict[str, np.ndarray], device: torch.device) -> Tensor:
     """Take the recorded noises out of the clips: (n,) float32, one after another."""
     noises = [clips.pop(name) for name in list(clips) if name.startswith(NOISE_SOURCE + "/")]
     joined = np.concatenate([np.zeros(0, np.int16), *noises])
-    return torch.from_numpy(joined).to(device).float() / 32767
+    return torch.from_numpy(joined).to(device).float() / FULL_SCALE
 
 
 def main(argv: Sequence[str] | None = None) -> None:

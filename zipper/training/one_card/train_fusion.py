@@ -1,6 +1,7 @@
-"""Job on one card: the speech tower and the fusion, from bundles of tokens and the text tower that `towers` made.
+"""Job on one card: the speech tower and the fusion, from bundles of tokens and the pre-trained text tower.
 
-python -m zipper.training.one_card.fuse --pack PACK --out OUT --run RUN --speech-seconds 40 --fuse-seconds 100 200
+python -m zipper.training.one_card.train_fusion --pack PACK --out OUT --run RUN \\
+    --speech-seconds 40 --fusion-seconds 100 200
 
 PACK holds bundles/*.npz, text/text_tokenizer.json and speech_tokenizer/ (quantizer.json and quantizer.safetensors), OUT
 holds pretrain-text/. Everything is laid on the device once, so that no step waits for data.
@@ -22,24 +23,24 @@ from torch import Tensor, nn
 from zipper.data.batching import BatchPlan
 from zipper.data.held_out import READERS, TENTHS, is_held_out
 from zipper.data.pairs import PairBatch, Task, piece_spans
+from zipper.data.speech_vocabulary import SpeechVocabulary
 from zipper.model.checkpoint import load_tower, save
-from zipper.model.tower import Tower
 from zipper.rates import FRAME_RATE, TOKEN_RATE
-from zipper.speech.quantizer import Quantizer
 from zipper.text.tokenizer import TextTokenizer
-from zipper.training.config import FusionConfig, TowerSize
+from zipper.training.config import FusionConfig
 from zipper.training.fusion import Mixture, ZipLoss, ZipStage
-from zipper.training.loop import LoopConfig, Trainer
+from zipper.training.loop import Trainer
 from zipper.training.one_card.bundle import UNKNOWN_PHONE, Row, read_bundle
-from zipper.training.one_card.tokens import load_quantizer
-from zipper.training.one_card.towers import DeviceWindows, add_options, pretrain, start_logging, tower_size
+from zipper.training.one_card.tokenize_speech import load_quantizer
+from zipper.training.one_card.train_text_tower import DeviceWindows, add_options, pretrain, start_logging, tower_size
 from zipper.training.pretrain import pack_tokens
-from zipper.training.stages import SPECIALS, code_embeddings, compile_fused, fused_model, tower_config
+from zipper.training.schedule import LoopConfig
+from zipper.training.stages import compile_fused, fused_model, speech_tower
 
 log = logging.getLogger(__name__)
 
 VARIANTS = 3  # ways to cut each text into pieces, where pieces are dropped
-VOICE = "heart"  # the speaker that the mouth learns
+VOICE = "heart"  # the speaker of synthesis
 DROPOUT = 0.1  # of pieces, in the text that is spoken
 CHUNK = 256
 
@@ -56,15 +57,15 @@ def encode_row(job: tuple[Path, float, int, Row]) -> list[tuple[np.ndarray, np.n
     exact, dropping = _tokenizers(folder, dropout)
     words = row.text.split() if len(row.words) else []
     times = [(w, a, b) for w, (a, b) in zip(words, (row.words / FRAME_RATE).tolist(), strict=True)]
-    found = []
+    variants = []
     for _ in range(count):
         pieces = dropping.encode(row.text)
         spans = np.array(piece_spans(pieces, exact, times), np.int32).reshape(-1, 2)
-        found.append((np.array(pieces, np.int32), spans))
-    return found
+        variants.append((np.array(pieces, np.int32), spans))
+    return variants
 
 
-class Flat:
+class FlatArrays:
     """Arrays of different lengths, one after another on a device."""
 
     def __init__(self, arrays: Sequence[np.ndarray], device: torch.device) -> None:
@@ -75,11 +76,11 @@ class Flat:
 
     def gather(self, rows: Tensor, longest: int, fill: int) -> Tensor:
         """(B, longest, ...) int64, `fill` behind the end."""
-        place = torch.arange(longest, device=rows.device)
-        index = (self.starts[rows][:, None] + place).clamp(max=len(self.data) - 1)
-        inside = place < self.counts[rows][:, None]
-        found = self.data[index].long()
-        return torch.where(inside.view(*inside.shape, *[1] * (found.dim() - 2)), found, fill)
+        position = torch.arange(longest, device=rows.device)
+        index = (self.starts[rows][:, None] + position).clamp(max=len(self.data) - 1)
+        inside = position < self.counts[rows][:, None]
+        values = self.data[index].long()
+        return torch.where(inside.view(*inside.shape, *[1] * (values.dim() - 2)), values, fill)
 
 
 class DevicePairs:
@@ -104,13 +105,13 @@ class DevicePairs:
         self.variants = VARIANTS if dropout else 1
         jobs = [(folder, dropout, self.variants, row) for row in rows]
         encoded = list(pool.map(encode_row, jobs, chunksize=CHUNK) if pool else map(encode_row, jobs))
-        flat = [variant for found in encoded for variant in found]
-        self.text = Flat([pieces for pieces, _ in flat], device)
-        self.spans = Flat([spans for _, spans in flat], device)
-        self.speech = Flat([row.tokens for row in rows], device)
-        self.phones = Flat([row.phones for row in rows], device)
+        flat = [variant for variants in encoded for variant in variants]
+        self.text = FlatArrays([pieces for pieces, _ in flat], device)
+        self.spans = FlatArrays([spans for _, spans in flat], device)
+        self.speech = FlatArrays([row.tokens for row in rows], device)
+        self.phones = FlatArrays([row.phones for row in rows], device)
         self.lengths = [len(row.tokens) for row in rows]
-        self.text_lengths = [max(len(found[v][0]) for v in range(self.variants)) for found in encoded]
+        self.text_lengths = [max(len(variants[v][0]) for v in range(self.variants)) for variants in encoded]
         self.plan = BatchPlan(self.lengths, budget, seed)
 
     def __call__(self, number: int) -> PairBatch:
@@ -132,11 +133,11 @@ class DevicePairs:
             torch.where(phones == UNKNOWN_PHONE, -1, phones),
         )
 
-    def _between(self, flat: Flat, rows: Tensor, longest: int, ids: tuple[int, int]) -> Tensor:
+    def _between(self, flat: FlatArrays, rows: Tensor, longest: int, ids: tuple[int, int]) -> Tensor:
         """(B, longest + 2) ids between begin and end, 0 behind the end."""
-        found = nn.functional.pad(flat.gather(rows, longest, 0), (1, 1))
-        found[:, 0] = ids[0]
-        return found.scatter(1, flat.counts[rows][:, None] + 1, ids[1])
+        padded = nn.functional.pad(flat.gather(rows, longest, 0), (1, 1))
+        padded[:, 0] = ids[0]
+        return padded.scatter(1, flat.counts[rows][:, None] + 1, ids[1])
 
 
 def held_out_batches(rows: Sequence[Row], make: "PairMaker") -> dict[str, list[PairBatch]]:
@@ -146,12 +147,12 @@ def held_out_batches(rows: Sequence[Row], make: "PairMaker") -> dict[str, list[P
         "strangers": ("recognize", [row for row in rows if row.source in TENTHS]),
         "voice": ("synthesize", [row for row in rows if row.speaker == VOICE and "." not in row.source]),
     }
-    found: dict[str, list[PairBatch]] = {}
+    batches: dict[str, list[PairBatch]] = {}
     for group, (task, some) in groups.items():
         if some:
             pairs = make(task, some[:600], 0.0)
-            found[group] = [pairs(number) for number in range(min(3, len(pairs.plan.batches(0))))]
-    return found
+            batches[group] = [pairs(number) for number in range(min(3, len(pairs.plan.batches(0))))]
+    return batches
 
 
 class PairMaker:
@@ -166,16 +167,6 @@ class PairMaker:
         return DevicePairs(task, rows, self.folder, self.ids, self.budget, dropout, self.device, self.pool)
 
 
-def speech_tower(size: TowerSize, quantizer: Quantizer, seed: int) -> Tower:
-    """A fresh tower whose embedding starts where the quantizer puts each code."""
-    codes = quantizer.config.codes
-    torch.manual_seed(seed)
-    tower = Tower(tower_config(size, codes + SPECIALS, codes, codes + 1))
-    with torch.no_grad():
-        tower.embedding.weight[:codes] = code_embeddings(quantizer.cpu(), size.width)
-    return tower
-
-
 def read_rows(folder: Path) -> list[Row]:
     """The rows of all bundles that are there by now."""
     rows = [row for path in sorted(folder.glob("*.npz")) for row in read_bundle(path)]
@@ -188,42 +179,42 @@ def hours(rows: Iterable[Row]) -> float:
     return sum(len(row.tokens) for row in rows) / TOKEN_RATE / 3600
 
 
-def heard_rows(rows: Sequence[Row], most_generated: float) -> list[Row]:
+def asr_rows(rows: Sequence[Row], max_generated_hours: float) -> list[Row]:
     """What recognition learns from: all recordings, and so many hours of generated speech, which is easier."""
-    found, seconds = [], 0.0
+    chosen, seconds = [], 0.0
     for row in rows:
         generated = row.speaker == VOICE
-        if not generated or seconds < most_generated * 3600:
-            found.append(row)
+        if not generated or seconds < max_generated_hours * 3600:
+            chosen.append(row)
             seconds += generated * len(row.tokens) / TOKEN_RATE
-    return found
+    return chosen
 
 
-def is_spoken(row: Row) -> bool:
+def is_tts_row(row: Row) -> bool:
     """Whether synthesis learns from it: the voice, unchanged."""
     return row.speaker == VOICE and "." not in row.source
 
 
-def fuse(
+def train_part(
     a: argparse.Namespace, stage: ZipStage, rows: Sequence[Row], make: PairMaker, part: int, before: Trainer | None
 ) -> Trainer:
     """One part of the fusion, which goes on from the part before; the learning rate falls in the last one."""
     train = [row for row in rows if not is_held_out(row.id)]
-    spoken = pack_tokens((row.tokens for row in train), *make.ids)
-    windows = DeviceWindows(spoken, max(1, a.batch_tokens // a.window), make.device, a.window)
-    heard, mouth = heard_rows(train, a.heard_generated), [row for row in train if is_spoken(row)]
-    log.info("part %d: %.1f h are heard, %.1f h are spoken", part, hours(heard), hours(mouth))
-    kinds = (make("recognize", heard, 0.0), make("synthesize", mouth, DROPOUT), windows)
+    tokens = pack_tokens((row.tokens for row in train), *make.ids)
+    windows = DeviceWindows(tokens, max(1, a.batch_tokens // a.window), make.device, a.window)
+    asr, tts = asr_rows(train, a.asr_generated_hours), [row for row in train if is_tts_row(row)]
+    log.info("part %d: %.1f h of recognition, %.1f h of synthesis", part, hours(asr), hours(tts))
+    kinds = (make("recognize", asr, 0.0), make("synthesize", tts, DROPOUT), windows)
     held_out = held_out_batches([row for row in rows if is_held_out(row.id)], make)
     loop = LoopConfig(
         steps=0,
         warmup=100,
         lr=a.lr,
-        seconds=a.fuse_seconds[part],
+        seconds=a.fusion_seconds[part],
         average=0.995,
         validate_seconds=90,
         save_seconds=90,
-        final_lr=0.0 if part == len(a.fuse_seconds) - 1 else 1.0,
+        final_lr=0.0 if part == len(a.fusion_seconds) - 1 else 1.0,
     )
     trainer = Trainer(stage, Mixture(list(zip(kinds, a.mixture, strict=True))), loop, a.run / f"zip-{part}", held_out)
     if before is not None:
@@ -237,10 +228,9 @@ def run(a: argparse.Namespace, device: torch.device, pool: ProcessPoolExecutor |
     """The speech tower, then the fusion."""
     rows = read_rows(a.pack / "bundles")
     quantizer = load_quantizer(a.pack / "speech_tokenizer", torch.device("cpu"))
-    codes = quantizer.config.codes
-    ids = (codes, codes + 1)
-    spoken = pack_tokens((row.tokens for row in rows if not is_held_out(row.id)), *ids)
-    windows = DeviceWindows(spoken, a.rows, device, a.window)
+    ids = SpeechVocabulary(quantizer.config.codes).specials
+    tokens = pack_tokens((row.tokens for row in rows if not is_held_out(row.id)), *ids)
+    windows = DeviceWindows(tokens, a.rows, device, a.window)
     tower = speech_tower(tower_size(a), quantizer, a.seed)
     speech = pretrain(tower, windows, a, 3e-3, a.speech_seconds, a.out / "pretrain-speech")
 
@@ -248,13 +238,13 @@ def run(a: argparse.Namespace, device: torch.device, pool: ProcessPoolExecutor |
     model = fused_model(load_tower(a.out / "pretrain-text").float(), speech.float(), config)
     if a.compile:
         compile_fused(model)
-    stage = ZipStage(model, ZipLoss(hearing_jitter=0.2, levels=tuple(quantizer.config.levels)))
+    stage = ZipStage(model, ZipLoss(asr_jitter=0.2, levels=tuple(quantizer.config.levels)))
     make = PairMaker(a.pack / "text", ids, a.batch_tokens, device, pool)
     trainer: Trainer | None = None
-    for part in range(len(a.fuse_seconds)):
+    for part in range(len(a.fusion_seconds)):
         rows = read_rows(a.pack / "bundles")
-        trainer = fuse(a, stage, rows, make, part, trainer)
-    save(model.cpu().half().eval(), a.out / "zipper")
+        trainer = train_part(a, stage, rows, make, part, trainer)
+    save(model.half().eval(), a.out / "zipper")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -264,11 +254,11 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--interval", type=int, default=2, help="blocks between zip points (default %(default)s)")
     top.add_argument("--speech-seconds", type=float, default=40.0, help="default %(default)s")
     what = "of each part of the fusion; before each the bundles are read again, as new ones may have come"
-    top.add_argument("--fuse-seconds", type=float, nargs="+", default=[230.0], help=what)
+    top.add_argument("--fusion-seconds", type=float, nargs="+", default=[230.0], help=what)
     top.add_argument("--batch-tokens", type=int, default=64_000, help="of speech, padded (default %(default)s)")
-    top.add_argument("--heard-generated", type=float, default=30.0, help="hours of generated speech in recognition")
+    top.add_argument("--asr-generated-hours", type=float, default=30.0, help="hours of generated speech in recognition")
     top.add_argument("--lr", type=float, default=2e-3, help="of the fusion (default %(default)s)")
-    top.add_argument("--mixture", type=int, nargs=3, default=(10, 9, 1), metavar=("HEAR", "SPEAK", "ALONE"))
+    top.add_argument("--mixture", type=int, nargs=3, default=(10, 9, 1), metavar=("ASR", "TTS", "SPEECH"))
     top.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     return top
 

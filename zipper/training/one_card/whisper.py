@@ -1,4 +1,4 @@
-"""Whisper's frozen halves, as a job on one card uses them: features, phones in time, transcripts of recordings."""
+"""Whisper, frozen, as a job on one GPU uses it: features, phones in time, transcripts of recordings."""
 
 import json
 import time
@@ -29,8 +29,8 @@ CLASSIFIER_ROWS = 4096  # frames of a step of the phone classifier
 
 
 @dataclass(frozen=True)
-class Ear:
-    """Whisper's frozen halves and the text pieces of its decoder."""
+class Whisper:
+    """The frozen encoder and decoder of Whisper and the text pieces of its decoder."""
 
     encoder: WhisperEncoder
     decoder: WhisperDecoder
@@ -47,8 +47,8 @@ class Ear:
 
     def marks(self) -> list[int]:
         """Prompt and end, as the decoder numbers its pieces."""
-        found = (self.pieces.token_to_id(mark) for mark in (*PROMPT, END))
-        return [self.number[i] for i in found if i is not None]
+        ids = (self.pieces.token_to_id(mark) for mark in (*PROMPT, END))
+        return [self.number[i] for i in ids if i is not None]
 
     def text(self, ids: Sequence[int]) -> str:
         return str(self.pieces.decode([self.kept[i] for i in ids], skip_special_tokens=True)).strip()
@@ -61,7 +61,7 @@ def load_encoder(pack: Path, device: torch.device) -> WhisperEncoder:
     return encoder.eval().requires_grad_(False).to(device)
 
 
-def load_ear(pack: Path, device: torch.device) -> Ear:
+def load_whisper(pack: Path, device: torch.device) -> Whisper:
     """Read the pack's encoder and decoder."""
     encoder = load_encoder(pack, device)
     kept = json.loads((pack / "whisper" / "kept.json").read_text())
@@ -69,7 +69,7 @@ def load_ear(pack: Path, device: torch.device) -> Ear:
     decoder.load_state_dict({n: w.float() for n, w in load_file(pack / "whisper" / "decoder.safetensors").items()})
     pieces = Tokenizer.from_file(str(pack / "whisper" / "tokenizer.json"))
     decoder.eval().requires_grad_(False).to(device)
-    return Ear(encoder, decoder, pieces, kept, {piece: place for place, piece in enumerate(kept)}, device)
+    return Whisper(encoder, decoder, pieces, kept, {piece: index for index, piece in enumerate(kept)}, device)
 
 
 def autocast(device: torch.device) -> torch.autocast:
@@ -78,7 +78,7 @@ def autocast(device: torch.device) -> torch.autocast:
 
 def batches_of(waveforms: Waveforms, names: Sequence[str], seconds: float) -> Iterator[list[str]]:
     """Names of similar length together."""
-    sizes = [-(-int(waveforms.counts[waveforms.number[name]]) * TOKEN_RATE // SPEECH_RATE) for name in names]
+    sizes = [-(-int(waveforms.counts[waveforms.index[name]]) * TOKEN_RATE // SPEECH_RATE) for name in names]
     plan = BatchPlan(sizes, int(seconds * TOKEN_RATE), 0)
     for batch in plan.batches(0):
         yield [names[i] for i in batch]
@@ -92,45 +92,49 @@ def features_of(encoder: WhisperEncoder, samples: Tensor, lengths: Tensor) -> tu
         return encoder(mels, counts), counts // 2
 
 
-def phone_classifier(ear: Ear, waveforms: Waveforms, phones: Mapping[str, np.ndarray], steps: int) -> PhoneClassifier:
+def phone_classifier(
+    whisper: Whisper, waveforms: Waveforms, phones: Mapping[str, np.ndarray], steps: int
+) -> PhoneClassifier:
     """Learn phones from generated speech, whose durations are known."""
-    found, labels = [], []
+    inputs, labels = [], []
     for names in batches_of(waveforms, list(phones), ENCODE_SECONDS):
-        features, frames = features_of(ear.encoder, *waveforms.gather(names))
+        features, frames = features_of(whisper.encoder, *waveforms.gather(names))
         for row, (name, count) in enumerate(zip(names, frames.tolist(), strict=True)):
             known = phones[name][:count]
-            found.append(features[row, : len(known)].clone())
+            inputs.append(features[row, : len(known)].clone())
             labels.append(torch.from_numpy(known.astype(np.int64)))
-    return fit_classifier(torch.cat(found), torch.cat(labels).to(ear.device), steps, seed=0, rows=CLASSIFIER_ROWS)
+    return fit_classifier(torch.cat(inputs), torch.cat(labels).to(whisper.device), steps, seed=0, rows=CLASSIFIER_ROWS)
 
 
 @torch.inference_mode()
 def phone_log_probs(
-    ear: Ear, classifier: PhoneClassifier, waveforms: Waveforms, names: Sequence[str]
+    whisper: Whisper, classifier: PhoneClassifier, waveforms: Waveforms, names: Sequence[str]
 ) -> Iterator[tuple[str, np.ndarray]]:
     """(name, (F, phones) float16) of each recording."""
     for batch in batches_of(waveforms, names, ENCODE_SECONDS):
-        features, frames = features_of(ear.encoder, *waveforms.gather(batch))
+        features, frames = features_of(whisper.encoder, *waveforms.gather(batch))
         probs = classifier(features.float()).log_softmax(-1).half().cpu().numpy()
         for name, row, count in zip(batch, probs, frames.tolist(), strict=True):
             yield name, row[:count]
 
 
 @torch.inference_mode()
-def transcripts(ear: Ear, waveforms: Waveforms, names: Sequence[str], seconds: float) -> dict[str, str]:
-    """What the teacher hears in each recording, as many as it can in so many seconds."""
+def transcripts(whisper: Whisper, waveforms: Waveforms, names: Sequence[str], seconds: float) -> dict[str, str]:
+    """What the teacher reads in each recording, as many as it can in so many seconds."""
     deadline = time.monotonic() + seconds
-    *prompt, end = ear.marks()
-    heard: dict[str, str] = {}
+    *prompt, end = whisper.marks()
+    texts: dict[str, str] = {}
     for batch in batches_of(waveforms, names, ENCODE_SECONDS):
         if time.monotonic() > deadline:
             break
         samples, lengths = waveforms.gather(batch)
         longer = (lengths + int(TEACHER_SILENCE * SPEECH_RATE)).clamp(max=int(29.9 * SPEECH_RATE))
-        features, frames = features_of(ear.encoder, F.pad(samples, (0, int(longer.max()) - samples.shape[1])), longer)
-        most = min(220, 8 + int(PIECES_A_SECOND * int(longer.max()) / SPEECH_RATE))
-        with autocast(ear.device):
-            ids = ear.decoder.greedy(torch.tensor(prompt, device=ear.device), features, frames, end, most)
+        features, frames = features_of(
+            whisper.encoder, F.pad(samples, (0, int(longer.max()) - samples.shape[1])), longer
+        )
+        limit = min(220, 8 + int(PIECES_A_SECOND * int(longer.max()) / SPEECH_RATE))
+        with autocast(whisper.device):
+            ids = whisper.decoder.greedy(torch.tensor(prompt, device=whisper.device), features, frames, end, limit)
         for name, row in zip(batch, ids.tolist(), strict=True):
-            heard[name] = ear.text(row[: row.index(end)] if end in row else row)
-    return heard
+            texts[name] = whisper.text(row[: row.index(end)] if end in row else row)
+    return texts

@@ -81,8 +81,8 @@ def test_nothing_serious_for_axe(page: Page, tiny_url: str, theme: str) -> None:
     for name, prefix in (("Both ways", "both"), ("Round trip", "round")):
         tabs.filter(has_text=name).click()
         page.locator(f"#{prefix}-run").click()
-        expect(page.locator(f"#{prefix}-status progress")).to_be_hidden()
-        ready(page, f"{prefix}-left-map")
+        ready(page, f"{prefix}-left-map")  # the run is under way
+        expect(page.locator(f"#{prefix}-status progress")).to_be_hidden()  # and over
         look(name)
     tabs.filter(has_text="Towers").click()
     for folded in page.get_by_role("button", name="Advanced").all():

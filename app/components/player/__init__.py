@@ -1,4 +1,4 @@
-"""Speech that is played while it is being made."""
+"""A player of speech that is still being synthesized."""
 
 import base64
 import secrets
@@ -16,27 +16,27 @@ HERE = Path(__file__).resolve().parent
 
 
 def player(elem_id: str) -> gr.HTML:
-    """A component that plays speech while it is still being made: script.js; takes what `playing` and `made` return.
+    """A component that plays speech while it is still being synthesized: script.js; takes what a `Stream` returns.
 
-    Gradio's own streaming player begins to sound some three seconds after the first chunk, and needs ffmpeg.
+    Gradio's own streaming player starts some three seconds after the first chunk, and needs ffmpeg.
     """
     return component(HERE, elem_id)
 
 
 @dataclass
 class Stream:
-    """Speech on its way to a `player`, chunk by chunk; each has a name, so that the page tells them apart."""
+    """Speech that is sent to a `player` chunk by chunk; name: tells the page to which speech a chunk belongs."""
 
     rate: int
     name: str = field(default_factory=lambda: secrets.token_hex(8))
     chunks: list[str] = field(default_factory=list)
 
     def add(self, samples: npt.ArrayLike) -> dict[str, Any]:
-        """Another chunk, samples (n,); the value holds all so far, of which Gradio only sends what is new."""
+        """Add a chunk, samples (n,); the value holds all chunks, of which Gradio only sends the new ones."""
         whole = np.round(np.clip(np.asarray(samples, np.float32), -1.0, 1.0) * 32767)
         self.chunks.append(base64.b64encode(whole.astype("<i2").tobytes()).decode())
         return {"run": self.name, "rate": self.rate, "chunks": list(self.chunks), "url": None}
 
     def end(self, url: str) -> dict[str, Any]:
-        """The whole sound is there, and takes over from the chunks wherever they are."""
+        """The sound is complete and playback continues with the whole; url: where a browser loads it from."""
         return {"run": self.name, "rate": self.rate, "chunks": [], "url": url}

@@ -55,7 +55,8 @@ class Augmenter:
 
 def change_speed(samples: np.ndarray, ratio: float) -> np.ndarray:
     """Faster for ratio > 1, by resampling."""
-    return soxr.resample(samples, SPEECH_RATE * ratio, SPEECH_RATE, quality="MQ")
+    changed: np.ndarray = soxr.resample(samples, SPEECH_RATE * ratio, SPEECH_RATE, quality="MQ")
+    return changed
 
 
 def colored_noise(length: int, slope: float, rng: np.random.Generator) -> np.ndarray:
@@ -69,7 +70,8 @@ def add_noise(samples: np.ndarray, snr: float, rng: np.random.Generator) -> np.n
     """Add noise of a random color, `snr` dB below the recording's mean power."""
     noise = colored_noise(len(samples), rng.uniform(0, 2), rng)
     gain = np.sqrt(np.mean(samples**2) / (np.mean(noise**2) + 1e-12) * 10 ** (-snr / 10))
-    return samples + gain * noise
+    noisy: np.ndarray = samples + gain * noise
+    return noisy
 
 
 def reverberate(samples: np.ndarray, decay: float, rng: np.random.Generator) -> np.ndarray:
@@ -78,13 +80,15 @@ def reverberate(samples: np.ndarray, decay: float, rng: np.random.Generator) -> 
     response = rng.standard_normal(len(time)) * 10 ** (-3 * time / decay)
     response *= rng.uniform(0.1, 0.5) / np.sqrt(np.sum(response**2))
     response[0] = 1.0
-    return scipy.signal.fftconvolve(samples, response)[: len(samples)]
+    convolved: np.ndarray = scipy.signal.fftconvolve(samples, response)
+    return convolved[: len(samples)]
 
 
 def limit_band(samples: np.ndarray, high: float) -> np.ndarray:
     """Low-pass at `high` Hz and high-pass at 150 Hz, like a small microphone or a telephone."""
     sections = scipy.signal.butter(4, [150.0, high], "bandpass", fs=SPEECH_RATE, output="sos")
-    return scipy.signal.sosfilt(sections, samples)
+    filtered: np.ndarray = scipy.signal.sosfilt(sections, samples)
+    return filtered
 
 
 def through_opus(samples: np.ndarray, rate: int) -> np.ndarray:
@@ -93,5 +97,8 @@ def through_opus(samples: np.ndarray, rate: int) -> np.ndarray:
     narrow = soxr.resample(samples, SPEECH_RATE, rate) if rate != SPEECH_RATE else samples
     soundfile.write(buffer, np.clip(narrow, -1, 1), rate, format="OGG", subtype="OPUS")
     buffer.seek(0)
+    decoded: np.ndarray
     decoded, _ = soundfile.read(buffer, dtype="float32")
-    return soxr.resample(decoded, rate, SPEECH_RATE) if rate != SPEECH_RATE else decoded
+    if rate != SPEECH_RATE:
+        decoded = soxr.resample(decoded, rate, SPEECH_RATE)
+    return decoded

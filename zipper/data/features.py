@@ -31,8 +31,11 @@ MAX_TOKENS = MAX_FRAMES // FRAMES_PER_TOKEN  # longer utterances are left out
 
 def decode(data: bytes) -> np.ndarray:
     """Encoded mono audio to float32 samples at 16 kHz."""
+    samples: np.ndarray
     samples, rate = soundfile.read(io.BytesIO(data), dtype="float32")
-    return soxr.resample(samples, rate, SPEECH_RATE) if rate != SPEECH_RATE else samples
+    if rate != SPEECH_RATE:
+        samples = soxr.resample(samples, rate, SPEECH_RATE)
+    return samples
 
 
 @torch.inference_mode()

@@ -65,7 +65,7 @@ def fit_classifier(x: Tensor, y: Tensor, steps: int, seed: int, rows: int = 2048
         inputs = x[picked].float()
         loss = F.cross_entropy(classifier(inputs + 0.05 * torch.randn_like(inputs)), y[picked], label_smoothing=0.05)
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
         schedule.step()
     return classifier.eval()

@@ -125,4 +125,5 @@ class PhoneClassifier(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        return self.net(features)
+        logits: Tensor = self.net(features)
+        return logits

@@ -49,7 +49,7 @@ def _correlation(frames: torch.Tensor) -> torch.Tensor:
 
     def autocorrelation(x: torch.Tensor) -> torch.Tensor:
         power = torch.fft.rfft(x, 2 * WINDOW).abs().square()
-        products = torch.fft.irfft(power)[..., :lags]
+        products: torch.Tensor = torch.fft.irfft(power)[..., :lags]
         return products / products[..., :1].clamp(min=1e-9)
 
     return autocorrelation(frames * window) / autocorrelation(window)

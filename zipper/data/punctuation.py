@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from zipper.data.batching import pack_sorted
 from zipper.data.held_out import is_held_out
@@ -93,13 +93,15 @@ class Punctuator:
         if len(set(truth)) < len(MARKS):
             raise DataError("The punctuated sources need pauses with a comma, with a full stop and with neither.")
         x, y = torch.tensor(signs), torch.tensor(truth)
-        optimizer = torch.optim.LBFGS(self.decide.parameters(), max_iter=STEPS, line_search_fn="strong_wolfe")
+        optimizer: torch.optim.Optimizer = torch.optim.LBFGS(
+            self.decide.parameters(), max_iter=STEPS, line_search_fn="strong_wolfe"
+        )
 
-        def closure() -> Tensor:
+        def closure() -> float:
             optimizer.zero_grad()
             loss = F.cross_entropy(self.decide(x), y)
-            loss.backward()
-            return loss
+            torch.autograd.backward(loss)
+            return float(loss.detach())
 
         optimizer.step(closure)
 

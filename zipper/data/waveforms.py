@@ -122,7 +122,8 @@ class DeviceAugmenter:
         tilt = (torch.rand(count, 1, device=device) * 2 - 1) * config.tilt
         gain = 10 ** (tilt * (frequency / (SPEECH_RATE / 2) - 0.5) / 20) * (1 - banded + banded * inside)
         spectrum = torch.fft.rfft(samples, size) * torch.fft.rfft(response, size) * gain
-        return torch.fft.irfft(spectrum, size)[:, : samples.shape[1]]
+        filtered: Tensor = torch.fft.irfft(spectrum, size)
+        return filtered[:, : samples.shape[1]]
 
     def _noise(self, samples: Tensor, lengths: Tensor) -> Tensor:
         config, device, (count, width) = self.config, samples.device, samples.shape
@@ -145,4 +146,5 @@ class DeviceAugmenter:
         frequency = torch.fft.rfftfreq(size, 1 / SPEECH_RATE, device=device).clamp(min=LOWEST_HZ)
         slope = torch.rand(count, 1, device=device) * 2
         spectrum = torch.fft.rfft(torch.randn(count, size, device=device)) * frequency ** (-slope / 2)
-        return torch.fft.irfft(spectrum, size)[:, :width]
+        noise: Tensor = torch.fft.irfft(spectrum, size)
+        return noise[:, :width]

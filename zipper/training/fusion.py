@@ -81,12 +81,13 @@ class ZipStage(nn.Module):
         target: Modality = "text" if batch.task == "recognize" else "speech"
         times = self._shake(source_times(batch, self.model.config.zip))
         text_times, speech_times = (times, None) if target == "text" else (None, times)
-        return self.model(
+        out: ZipperOutput = self.model(
             Stream(batch.text, text_order, text_times),
             Stream(speech, speech_order, speech_times),
             capture=True,
             targets=(target,),
         )
+        return out
 
     def _shake(self, times: Tensor) -> Tensor:
         """Source times as inexact as tracking will make them."""

@@ -83,7 +83,8 @@ class Bridge(nn.Module):
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
         for block in self.blocks:
             states = block(states, mask)
-        return self.head(self.norm(states)).view(len(states), states.shape[1] * FRAMES_PER_TOKEN, -1)
+        features: Tensor = self.head(self.norm(states))
+        return features.view(len(states), states.shape[1] * FRAMES_PER_TOKEN, -1)
 
 
 class AsrTokenizerStage(nn.Module):

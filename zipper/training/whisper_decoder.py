@@ -71,7 +71,8 @@ class DecoderBlock(nn.Module):
         x = x + self.out(y.transpose(1, 2).flatten(2))
         y = F.scaled_dot_product_attention(self._split(self.query(self.cross_norm(x))), *memory, attn_mask=visible)
         x = x + self.cross_out(y.transpose(1, 2).flatten(2))
-        return x + self.down(F.gelu(self.up(self.mlp_norm(x))))
+        out: Tensor = x + self.down(F.gelu(self.up(self.mlp_norm(x))))
+        return out
 
 
 class WhisperDecoder(nn.Module):

@@ -16,7 +16,7 @@ from zipper.data.clips import Clips
 from zipper.data.held_out import is_held_out
 from zipper.data.store import StoreWriter
 from zipper.rates import MELS
-from zipper.speech.acoustic import frames_of
+from zipper.speech.delivery import frames_of
 from zipper.speech.hifigan import HifiGan, HifiGanConfig
 from zipper.speech.quantizer import Quantizer, QuantizerConfig
 from zipper.speech.tokenizer import SpeechTokenizer

@@ -40,6 +40,7 @@ class Augmenter:
         return np.random.default_rng([self.seed, zlib.crc32(name.encode())])
 
     def __call__(self, name: str, samples: np.ndarray) -> np.ndarray:
+        """Samples (n,) changed as a microphone and a room would; the same name always takes the same change."""
         rng, config = self._draws(name), self.config
         samples = change_speed(samples, rng.uniform(*config.speed))  # drawn first, see `speed`
         if rng.random() < config.room:

@@ -94,6 +94,7 @@ class Pairs:
         self.plan = BatchPlan([self.stores[s].length(u.id) for s, u in self.utterances], budget, seed)
 
     def __call__(self, number: int) -> PairBatch:
+        """Batch `number` of an endless sequence of epochs."""
         return self.collate([self._pair(*self.utterances[i]) for i in self.plan[number]])
 
     def _pair(self, source: str, row: Aligned) -> Pair:
@@ -103,6 +104,7 @@ class Pairs:
         return Pair(pieces, speech, spans, phones[::FRAMES_PER_TOKEN][: len(speech)])
 
     def collate(self, pairs: Sequence[Pair]) -> PairBatch:
+        """Pad pairs to a PairBatch, each segment between its begin and end."""
         begin, end = self.ids
         text = [[self.exact.begin_id, *p.text, self.exact.end_id] for p in pairs]
         speech = [[begin, *p.speech.tolist(), end] for p in pairs]

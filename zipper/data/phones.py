@@ -125,5 +125,6 @@ class PhoneClassifier(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
+        """Features (..., W) -> logits of the phones (..., P)."""
         logits: Tensor = self.net(features)
         return logits

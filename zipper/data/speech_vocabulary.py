@@ -18,10 +18,12 @@ class SpeechVocabulary:
 
     @property
     def begin_id(self) -> int:
+        """Id of the begin of speech, which follows the codes."""
         return self.codes
 
     @property
     def end_id(self) -> int:
+        """Id of the end of speech."""
         return self.codes + 1
 
     @property

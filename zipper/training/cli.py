@@ -169,7 +169,8 @@ def _label_views(a: argparse.Namespace) -> None:
 
 def _labels(a: argparse.Namespace) -> None:
     if a.augment is not None:
-        return _label_views(a)
+        _label_views(a)
+        return
     try:
         from hibari import Hibari
     except ImportError as error:

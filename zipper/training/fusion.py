@@ -66,6 +66,7 @@ class ZipStage(nn.Module):
             nn.init.zeros_(head.bias)
 
     def forward(self, batch: PairBatch | Tensor) -> dict[str, Tensor]:
+        """Losses by name; a tensor holds windows (B, T + 1) of speech tokens alone."""
         if isinstance(batch, Tensor):
             return self._speech_alone(batch)
         return self._recognize(batch) if batch.task == "recognize" else self._synthesize(batch)
@@ -237,6 +238,7 @@ class Mixture:
         self.slots = sorted((nth / count, kind, nth) for kind, (_, count) in enumerate(kinds) for nth in range(count))
 
     def __call__(self, number: int) -> Any:
+        """Batch `number`, of the kind whose turn it is."""
         turn, slot = divmod(number, self.turn_length)
         _, kind, nth = self.slots[slot]
         batches, count = self.kinds[kind]

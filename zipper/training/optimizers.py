@@ -1,7 +1,7 @@
 """The optimizers of every stage."""
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from zipper.training.schedule import LoopConfig
 
@@ -11,10 +11,8 @@ def build_optimizers(stage: nn.Module, config: LoopConfig) -> list[torch.optim.O
 
     stage: on the device on which it is trained.
     """
-    matrices: list[Tensor] = []
-    for module in stage.modules():
-        if isinstance(module, nn.Linear) and module.weight.requires_grad and min(module.weight.shape) > 64:
-            matrices.append(module.weight)
+    linear = (module.weight for module in stage.modules() if isinstance(module, nn.Linear))
+    matrices = [weight for weight in linear if weight.requires_grad and min(weight.shape) > 64]
     chosen = {id(weight) for weight in matrices}
     rest = [p for p in stage.parameters() if p.requires_grad and id(p) not in chosen]
     groups = [

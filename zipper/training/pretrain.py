@@ -16,9 +16,7 @@ from zipper.model.tower import Tower
 
 def pack_tokens(segments: Iterable[Sequence[int] | np.ndarray], begin: int, end: int) -> np.ndarray:
     """One flat int32 array, each segment between its begin and end."""
-    parts: list[np.ndarray] = []
-    for segment in segments:
-        parts.append(np.concatenate([[begin], np.asarray(segment), [end]]).astype(np.int32))
+    parts = [np.concatenate([[begin], np.asarray(segment), [end]]).astype(np.int32) for segment in segments]
     if not parts:
         raise ConfigError("There is nothing to pre-train on: no segments were given.")
     return np.concatenate(parts)
@@ -41,6 +39,7 @@ class Windows:
         self.tokens, self.rows, self.length, self.seed = tokens, rows, length, seed
 
     def __call__(self, number: int) -> Tensor:
+        """Windows (rows, length + 1) at random positions that seed and number decide."""
         rng = np.random.default_rng([self.seed, number])
         starts = rng.integers(0, len(self.tokens) - self.length - 1, self.rows)
         picked = np.stack([self.tokens[s : s + self.length + 1] for s in starts])

@@ -90,6 +90,7 @@ class RecognizerStage(nn.Module):
         self.recognizer = recognizer
 
     def forward(self, batch: RecognizerBatch) -> dict[str, Tensor]:
+        """Losses by name of a batch of recognition."""
         logits = self.recognizer(batch.inputs, batch.lengths).float()
         path = F.cross_entropy(logits.flatten(0, 1), batch.path.flatten(), ignore_index=IGNORED)
         scores = logits.log_softmax(-1).transpose(0, 1)
@@ -127,6 +128,7 @@ class RecognizerBatches:
         return length if self.kind == "tokens" else length // FRAMES_PER_TOKEN
 
     def __call__(self, number: int) -> RecognizerBatch:
+        """Batch `number` of an endless sequence of epochs."""
         picked = [self.rows[i] for i in self.plan[number]]
         inputs = [as_inputs(self.kind, np.array(self.stores[source][row.id])) for source, row in picked]
         return collate(inputs, [row for _, row in picked], self.tokenizer)

@@ -166,6 +166,7 @@ def prepare_text(corpus: Path, work: Path, vocab_size: int, lines: int, pieces_o
 
 
 def tower_config(size: TowerSize, vocab_size: int, begin: int, end: int) -> TowerConfig:
+    """Configuration of a tower of this size over a vocabulary."""
     return TowerConfig(vocab_size, size.width, size.depth, size.heads, size.kv_heads, size.ff_width, begin, end)
 
 

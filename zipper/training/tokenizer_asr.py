@@ -81,6 +81,7 @@ class Bridge(nn.Module):
         self.head.load_state_dict(quantizer.feature_head.state_dict())
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+        """States (B, T, C), mask (B, T, 1) of the real ones -> features (B, 2 T, W)."""
         for block in self.blocks:
             states = block(states, mask)
         features: Tensor = self.head(self.norm(states))
@@ -110,6 +111,7 @@ class AsrTokenizerStage(nn.Module):
                 module.dropout.p = config.loss.dropout
 
     def forward(self, batch: AsrTokenizerBatch) -> dict[str, Tensor]:
+        """Losses by name; changes the recordings while training."""
         encoder, _ = self._frozen
         samples, lengths, ratio = *_with_silence(batch), None
         if self.training:
@@ -217,9 +219,11 @@ class AsrTokenizerBatches:
         self.plan = BatchPlan([-(-size * TOKEN_RATE // SPEECH_RATE) for size in sizes], int(seconds * TOKEN_RATE), seed)
 
     def __call__(self, number: int) -> AsrTokenizerBatch:
+        """Batch `number` of an endless sequence of epochs."""
         return self.collate([self.names[i] for i in self.plan[number]])
 
     def collate(self, names: Sequence[str]) -> AsrTokenizerBatch:
+        """Gather and pad the recordings of these names."""
         device = self.waveforms.device
         samples, lengths = self.waveforms.gather(names)
         frames = FRAMES_PER_TOKEN * -(-samples.shape[1] * TOKEN_RATE // SPEECH_RATE)

@@ -40,6 +40,7 @@ class PhoneTokenizerStage(nn.Module):
         self.quantizer, self.weights = quantizer, weights
 
     def forward(self, batch: FrameBatch) -> dict[str, Tensor]:
+        """Losses by name."""
         out = self.quantizer(batch.features, batch.lengths)
         mask = batch.labels != IGNORED
         phones = F.cross_entropy(out.phones.float().flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORED)
@@ -70,9 +71,11 @@ class FrameBatches:
         self.plan = BatchPlan(lengths, budget, seed)
 
     def __call__(self, number: int) -> FrameBatch:
+        """Batch `number` of an endless sequence of epochs."""
         return self.collate([self.items[i] for i in self.plan[number]])
 
     def collate(self, items: Sequence[tuple[str, str]]) -> FrameBatch:
+        """Load and pad; items are (source, utterance)."""
         labels = [np.asarray(self.labels[name][utterance]) for name, utterance in items]
         frames = max(map(len, labels))
         width = self.features[items[0][0]][items[0][1]].shape[1]

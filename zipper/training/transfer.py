@@ -47,6 +47,7 @@ class Batches:
         self.ahead: tuple[int, Future[Batch]] | None = None
 
     def __call__(self, number: int) -> Batch:
+        """Batch `number`, on the device."""
         if self.pool is None:
             return to_device(self.batch(number), self.device)
         made = self.ahead[1].result() if self.ahead and self.ahead[0] == number else self._make(number)

@@ -115,6 +115,7 @@ class DevicePairs:
         self.plan = BatchPlan(self.lengths, budget, seed)
 
     def __call__(self, number: int) -> PairBatch:
+        """Batch `number` of an endless sequence of epochs."""
         picked = self.plan[number]
         rows = torch.tensor(picked, device=self.device)
         variant = rows * self.variants + number % self.variants
@@ -164,6 +165,7 @@ class PairMaker:
         self.folder, self.ids, self.budget, self.device, self.pool = folder, ids, budget, device, pool
 
     def __call__(self, task: Task, rows: Sequence[Row], dropout: float) -> DevicePairs:
+        """Pairs of one task; dropout: share of merges of text tokens that are left out."""
         return DevicePairs(task, rows, self.folder, self.ids, self.budget, dropout, self.device, self.pool)
 
 

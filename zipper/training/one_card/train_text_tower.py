@@ -36,6 +36,7 @@ class DeviceWindows:
         self.tokens, self.rows, self.length = torch.from_numpy(tokens.astype(np.int32)).to(device), rows, length
 
     def __call__(self, number: int) -> Tensor:
+        """Windows (rows, length + 1) at random positions that the number decides."""
         draw = torch.Generator().manual_seed(number)
         starts = torch.randint(len(self.tokens) - self.length - 1, (self.rows, 1), generator=draw)
         index = starts.to(self.tokens.device) + torch.arange(self.length + 1, device=self.tokens.device)

@@ -51,6 +51,7 @@ class Whisper:
         return [self.number[i] for i in ids if i is not None]
 
     def text(self, ids: Sequence[int]) -> str:
+        """Text of ids as the decoder numbers them."""
         return str(self.pieces.decode([self.kept[i] for i in ids], skip_special_tokens=True)).strip()
 
 
@@ -73,6 +74,7 @@ def load_whisper(pack: Path, device: torch.device) -> Whisper:
 
 
 def autocast(device: torch.device) -> torch.autocast:
+    """bfloat16 for what runs on this device."""
     return torch.autocast(device.type, dtype=torch.bfloat16)
 
 

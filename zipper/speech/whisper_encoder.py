@@ -40,8 +40,9 @@ class EncoderConfig:
 def mel_filters(mels: int) -> Tensor:
     """Slaney mel filterbank, (mels, 201), for 16 kHz and 400-point spectra."""
     bins = WHISPER_WINDOW // 2 + 1
-    filters = melscale_fbanks(bins, 0.0, SPEECH_RATE / 2, mels, SPEECH_RATE, norm="slaney", mel_scale="slaney")
-    return cast(Tensor, filters.T.contiguous())
+    with torch.inference_mode(False):  # the cached tensor must serve training too, whoever asks first
+        filters = melscale_fbanks(bins, 0.0, SPEECH_RATE / 2, mels, SPEECH_RATE, norm="slaney", mel_scale="slaney")
+        return cast(Tensor, filters.T.contiguous())
 
 
 def log_mel(samples: Tensor, mels: int = WHISPER_MELS) -> Tensor:

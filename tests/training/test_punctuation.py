@@ -11,6 +11,7 @@ from zipper.data.punctuation import COMMA, STOP, Punctuator, bare, marked, punct
 from zipper.errors import DataError
 from zipper.model import checkpoint
 from zipper.text.tokenizer import TextTokenizer
+from zipper.training import cli
 
 WORDS = "The storm had come and the keeper slept while ships went by".split()
 SECONDS = {"": 0.12, ",": 0.4, ".": 1.2}  # of the pauses that are planted
@@ -64,6 +65,16 @@ def test_planted_marks_are_found_in_the_pauses_and_no_word_changes(tmp_path: Pat
     assert still == unknown and kept == row("plain/marked", PLANTED[0], True)
     for before, after, marks in zip(plain, found, PLANTED, strict=True):
         assert after == row(before.id, marks, True)
+
+
+def test_the_command_asks_the_text_tower_of_an_earlier_stage(model_folder: Path, tmp_path: Path) -> None:
+    folder = model_folder / "zipper"
+    checkpoint.save_tower(checkpoint.load(folder).text.float(), tmp_path / "pretrain-text")
+    TextTokenizer.from_pretrained(folder).save(tmp_path / "text")
+    write(tmp_path / "labels" / "like", [row(f"like/{i}", PLANTED[i % 5], True) for i in range(100)])
+    write(tmp_path / "labels" / "plain", [row("plain/0", PLANTED[0], False)])
+    cli.main(["punctuate", "--work", str(tmp_path), "plain", "--like", "like"])
+    assert read_aligned(tmp_path / "labels" / "plain") == [row("plain/0", PLANTED[0], True)]
 
 
 def test_marks_cannot_be_learnt_from_text_that_has_none(punctuator: Punctuator) -> None:

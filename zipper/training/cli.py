@@ -19,7 +19,7 @@ from zipper.data.truecase import CASE_LINES, Truecaser
 from zipper.errors import DataError, DependencyError
 from zipper.evaluation.metrics import normalizer
 from zipper.evaluation.report import table
-from zipper.model.checkpoint import load
+from zipper.model.checkpoint import load_tower
 from zipper.speech.tokenizer import SpeechTokenizer
 from zipper.text.tokenizer import TextTokenizer
 from zipper.training import detokenizer, stages
@@ -97,15 +97,14 @@ def _add_data_stages(commands: _Commands) -> None:
     features.add_argument("--augment", type=int, metavar="SEED", help="change each recording as microphones would")
     labels = commands.add("labels", "text style, phones and word times", _labels)
     labels.add_argument("sources", type=Path, nargs="+", help="the same sources, generated ones first")
-    labels.add_argument("--corpus", type=Path, required=True, help="text from which the case of words is learned")
+    either = labels.add_mutually_exclusive_group(required=True)
+    either.add_argument("--corpus", type=Path, help="text from which the case of words is learned")
+    views = "label the views of `features --augment SEED` after the sources, which have labels"
+    either.add_argument("--augment", type=int, metavar="SEED", help=views)
     labels.add_argument("--steps", type=int, default=1200, help="of the phone classifier (default %(default)s)")
-    labels.add_argument(
-        "--augment", type=int, metavar="SEED", help="label the views of `features --augment SEED` after them"
-    )
     marks = commands.add("punctuate", "commas and full stops for labels that have none", _punctuate)
     marks.add_argument("sources", nargs="+", help="names of labeled sources without punctuation")
     marks.add_argument("--like", nargs="+", required=True, help="names of labeled sources with punctuation")
-    marks.add_argument("--model", type=Path, required=True, help="model folder whose text tower is asked")
 
 
 def _add_text_stages(commands: _Commands) -> None:
@@ -191,7 +190,9 @@ def _labels(a: argparse.Namespace) -> None:
 
 
 def _punctuate(a: argparse.Namespace) -> None:
-    punctuator = Punctuator(load(a.model).text.float(), TextTokenizer.from_pretrained(a.model))
+    """Needs the stages `text` and `pretrain-text`, and no finished model."""
+    tower = load_tower(a.work / "pretrain-text").float()
+    punctuator = Punctuator(tower, TextTokenizer.from_pretrained(a.work / "text"))
     print(table([punctuate(a.work, a.like, a.sources, punctuator)]))
 
 

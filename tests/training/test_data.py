@@ -222,7 +222,7 @@ def test_shipped_configurations_load_and_typos_are_named() -> None:
     assert load_config(PretrainConfig, CONFIGS / "pretrain-speech.yaml").sources
     assert load_config(FusionConfig, CONFIGS / "zip.yaml").asr
     assert load_config(PretrainConfig, CONFIGS / "pretrain-text.yaml", ["loop.lr=2e-3"]).loop.lr == 0.002
-    with pytest.raises(ConfigError, match="lr: 'fast' is not a number"):
+    with pytest.raises(ConfigError, match='"loop.lr" .*"fast"'):
         load_config(PretrainConfig, CONFIGS / "pretrain-text.yaml", ["loop.lr=fast"])
     with pytest.raises(ConfigError, match="stpes"):
         load_config(PretrainConfig, CONFIGS / "pretrain-text.yaml", ["loop.stpes=7"])

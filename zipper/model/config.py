@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, get_type_hints
+from typing import Any, Literal, TypeVar
 
+from zipper.configuration import from_plain
 from zipper.errors import ConfigError
 
 Modality = Literal["text", "speech"]
@@ -26,36 +25,6 @@ def _require(condition: bool, message: str) -> None:
         raise ConfigError(message)
 
 
-def _check_fields(config: TowerConfig | ZipConfig | RopeScaling) -> None:
-    """Every field has its declared type, so that a wrong JSON value fails here and not inside torch."""
-    hints = get_type_hints(type(config))
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if hints[field.name] is int:
-            fits = isinstance(value, int) and not isinstance(value, bool)
-        elif hints[field.name] is float:
-            fits = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-        elif field.name == "rope_scaling":
-            fits = value is None or isinstance(value, RopeScaling)
-        else:
-            fits = isinstance(value, str)
-        _require(fits, f"{type(config).__name__}.{field.name} cannot be {value!r}.")
-
-
-def _from_mapping(kind: type[_Config], data: object) -> _Config:
-    """Build a config from parsed JSON; unknown or missing keys raise ConfigError."""
-    name = kind.__name__
-    if not isinstance(data, Mapping):
-        raise ConfigError(f"{name} must be a JSON object, not {type(data).__name__}.")
-    fields = dataclasses.fields(kind)
-    unknown = sorted(set(data) - {field.name for field in fields})
-    _require(not unknown, f"{name} has unknown keys: {', '.join(map(str, unknown))}.")
-    required = {field.name for field in fields if field.default is dataclasses.MISSING}
-    missing = sorted(required - set(data))
-    _require(not missing, f"{name} lacks keys: {', '.join(missing)}.")
-    return kind(**data)
-
-
 @dataclass(frozen=True)
 class RopeScaling:
     """Llama 3's stretching of the slow rotary pairs to contexts longer than the pre-trained one.
@@ -70,7 +39,6 @@ class RopeScaling:
     original_positions: int
 
     def __post_init__(self) -> None:
-        _check_fields(self)
         _require(self.factor >= 1, "RopeScaling.factor must be at least 1.")
         _require(0 < self.low_factor < self.high_factor, "RopeScaling needs 0 < low_factor < high_factor.")
         _require(self.original_positions >= 1, "RopeScaling.original_positions must be at least 1.")
@@ -93,7 +61,6 @@ class TowerConfig:
     rope_scaling: RopeScaling | None = None
 
     def __post_init__(self) -> None:
-        _check_fields(self)
         for name in ("vocab_size", "width", "depth", "heads", "kv_heads", "ff_width"):
             _require(getattr(self, name) >= 1, f"TowerConfig.{name} must be at least 1.")
         _require(self.width % self.heads == 0, f"Width {self.width} does not divide into {self.heads} heads.")
@@ -120,9 +87,7 @@ class TowerConfig:
     @classmethod
     def from_dict(cls, data: object) -> TowerConfig:
         """Inverse of to_dict. Raises ConfigError on unknown, missing or impossible values."""
-        if isinstance(data, Mapping) and data.get("rope_scaling") is not None:
-            data = {**data, "rope_scaling": _from_mapping(RopeScaling, data["rope_scaling"])}
-        return _from_mapping(cls, data)
+        return from_plain(cls, data, cls.__name__)
 
 
 @dataclass(frozen=True)
@@ -150,7 +115,6 @@ class ZipConfig:
     speech_reach: float = 0.2  # seconds of text that one speech token may move on
 
     def __post_init__(self) -> None:
-        _check_fields(self)
         for name in ("text_interval", "speech_interval", "heads", "tracking_heads", "tracking_points"):
             _require(getattr(self, name) >= 1, f"ZipConfig.{name} must be at least 1.")
         _require(self.positions in ("none", "rotary", "tracked"), f"ZipConfig.positions cannot be {self.positions!r}.")
@@ -164,7 +128,7 @@ class ZipConfig:
     @classmethod
     def from_dict(cls, data: object) -> ZipConfig:
         """Inverse of to_dict. Raises ConfigError on unknown, missing or impossible values."""
-        return _from_mapping(cls, data)
+        return from_plain(cls, data, cls.__name__)
 
 
 @dataclass(frozen=True)
@@ -215,11 +179,7 @@ class ZipperConfig:
     @classmethod
     def from_dict(cls, data: object) -> ZipperConfig:
         """Inverse of to_dict. Raises ConfigError on unknown, missing or impossible values."""
-        if not isinstance(data, Mapping) or set(data) != {"text", "speech", "zip"}:
-            raise ConfigError("ZipperConfig must be a JSON object with exactly text, speech and zip.")
-        return cls(
-            TowerConfig.from_dict(data["text"]), TowerConfig.from_dict(data["speech"]), ZipConfig.from_dict(data["zip"])
-        )
+        return from_plain(cls, data, cls.__name__)
 
 
 def _points(depth: int, interval: int) -> int:

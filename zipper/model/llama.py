@@ -12,7 +12,7 @@ from torch import Tensor
 
 from zipper.errors import ConfigError, WeightsError
 from zipper.model.checkpoint import CONFIG_FILE, WEIGHTS_FILE, fill, read_json, read_tensors
-from zipper.model.config import RopeScaling, TowerConfig
+from zipper.model.config import TowerConfig
 from zipper.model.tower import Tower
 
 INDEX_FILE = "model.safetensors.index.json"
@@ -62,21 +62,22 @@ def _tower_config(settings: Mapping[str, Any], begin_id: int | None, end_id: int
     try:
         width, heads = settings["hidden_size"], settings["num_attention_heads"]
         base, scaling = _rope(settings)
-        config = TowerConfig(
-            vocab_size=settings["vocab_size"],
-            width=width,
-            depth=settings["num_hidden_layers"],
-            heads=heads,
-            kv_heads=settings.get("num_key_value_heads") or heads,
-            ff_width=settings["intermediate_size"],
-            begin_id=_token_id("bos_token_id", begin_id, settings),
-            end_id=_token_id("eos_token_id", end_id, settings),
-            rope_base=base,
-            norm_eps=settings.get("rms_norm_eps", 1e-6),
-            rope_scaling=scaling,
-        )
+        sizes = {
+            "vocab_size": settings["vocab_size"],
+            "width": width,
+            "depth": settings["num_hidden_layers"],
+            "heads": heads,
+            "kv_heads": settings.get("num_key_value_heads") or heads,
+            "ff_width": settings["intermediate_size"],
+            "begin_id": _token_id("bos_token_id", begin_id, settings),
+            "end_id": _token_id("eos_token_id", end_id, settings),
+            "rope_base": base,
+            "norm_eps": settings.get("rms_norm_eps", 1e-6),
+            "rope_scaling": scaling,
+        }
     except KeyError as error:
         raise ConfigError(f"The checkpoint's config lacks {error.args[0]}.") from error
+    config = TowerConfig.from_dict(sizes)
     if (settings.get("head_dim") or config.head_width) != config.head_width:
         raise WeightsError("The checkpoint's heads do not add up to its width, as a tower's do.")
     return config
@@ -92,7 +93,7 @@ def _token_id(key: str, given: int | None, settings: Mapping[str, Any]) -> int:
     return value
 
 
-def _rope(settings: Mapping[str, Any]) -> tuple[float, RopeScaling | None]:
+def _rope(settings: Mapping[str, Any]) -> tuple[float, dict[str, Any] | None]:
     """Rotary base and scaling, from the older and the newer spelling of the config."""
     rope = settings.get("rope_parameters") or settings.get("rope_scaling") or {}
     base = rope.get("rope_theta") or settings.get("rope_theta") or 10000.0
@@ -101,12 +102,12 @@ def _rope(settings: Mapping[str, Any]) -> tuple[float, RopeScaling | None]:
         return base, None
     if kind != "llama3":
         raise WeightsError(f"The checkpoint scales its rotary positions by {kind!r}, which a tower cannot.")
-    scaling = RopeScaling(
-        factor=rope["factor"],
-        low_factor=rope["low_freq_factor"],
-        high_factor=rope["high_freq_factor"],
-        original_positions=rope["original_max_position_embeddings"],
-    )
+    scaling = {
+        "factor": rope["factor"],
+        "low_factor": rope["low_freq_factor"],
+        "high_factor": rope["high_freq_factor"],
+        "original_positions": rope["original_max_position_embeddings"],
+    }
     return base, scaling
 
 

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from zipper import files
+from zipper.configuration import from_plain
 from zipper.errors import ConfigError, OptionError, StorageError, WeightsError
 from zipper.rates import MELS, VOCODER_HOP, VOCODER_RATE, VOCODER_SAMPLES_PER_TOKEN
 from zipper.speech.acoustic import AcousticConfig, AcousticModel, token_position
@@ -72,8 +72,8 @@ class Detokenizer:
                 raise WeightsError(f"The detokenizer in {folder} lacks {name}.")
         try:
             config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-            acoustic = AcousticModel(AcousticConfig(**_tuples(config["acoustic"])))
-            vocoder = HifiGan(HifiGanConfig(**_tuples(config["vocoder"])))
+            acoustic = AcousticModel(from_plain(AcousticConfig, config["acoustic"], CONFIG_FILE))
+            vocoder = HifiGan(from_plain(HifiGanConfig, config["vocoder"], CONFIG_FILE))
             acoustic.load_state_dict(renamed(load_file(folder / ACOUSTIC_FILE)))
             vocoder.load_state_dict(load_file(folder / VOCODER_FILE))
         except UNFIT as error:
@@ -195,8 +195,3 @@ def _noise(seed: int, first: int, last: int) -> np.ndarray:
     drawn = np.concatenate([generator.standard_normal((NOISE_BLOCK, MELS)) for generator in generators])
     start = first - blocks.start * NOISE_BLOCK
     return (NOISE_LEVEL * drawn[start : start + last - first]).astype(np.float32)
-
-
-def _tuples(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON's lists as the tuples that the configurations hold."""
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from zipper.configuration import from_plain
 from zipper.errors import ConfigError, WeightsError
 from zipper.rates import TOKEN_RATE, TOKEN_SAMPLES
 from zipper.speech.quantizer import Quantizer, QuantizerConfig
@@ -84,14 +85,11 @@ class SpeechTokenizer(nn.Module):
         path = Path(folder)
         try:
             config = json.loads((path / CONFIG_FILE).read_text(encoding="utf-8"))
-            sizes = {**config["quantizer"], "levels": tuple(config["quantizer"]["levels"])}
-            encoder, quantizer = (
-                WhisperEncoder(EncoderConfig(**config["encoder"])),
-                Quantizer(QuantizerConfig(**sizes)),
-            )
+            encoder = WhisperEncoder(from_plain(EncoderConfig, config["encoder"], CONFIG_FILE))
+            quantizer = Quantizer(from_plain(QuantizerConfig, config["quantizer"], CONFIG_FILE))
             encoder.load_state_dict({k: v.float() for k, v in load_file(path / ENCODER_FILE).items()})
             quantizer.load_state_dict(load_file(path / QUANTIZER_FILE))
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, ConfigError, SafetensorError) as error:
             raise WeightsError(
                 f"The speech tokenizer in {path.name} is missing, damaged or of another version; fetch it again."
             ) from error

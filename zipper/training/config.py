@@ -1,15 +1,14 @@
 """One dataclass per stage, filled from a YAML file; every field can be overridden as NAME=VALUE."""
 
 import argparse
-import dataclasses
-import typing
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import yaml
 
+from zipper.configuration import from_plain
 from zipper.errors import ConfigError
 from zipper.training.fusion import ZipLoss
 from zipper.training.schedule import LoopConfig
@@ -96,7 +95,7 @@ def load_config(kind: type[T], path: Path, overrides: Sequence[str] = ()) -> T:
         for parent in parents:
             target = target.setdefault(parent, {})
         target[last] = yaml.safe_load(value)
-    return build(kind, data, path.name)
+    return from_plain(kind, data, path.name)
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -129,39 +128,3 @@ def load_stage_config(kind: type[T], arguments: argparse.Namespace) -> T:
     """The configuration that the options of `add_training_options` name."""
     profile = [f"loop.profile={arguments.profile}"] if arguments.profile else []
     return load_config(kind, arguments.config, [*arguments.set, *profile])
-
-
-def build(kind: type[T], data: object, where: str) -> T:
-    """A dataclass out of plain data, nested ones too; unknown or missing names raise ConfigError."""
-    if not isinstance(data, Mapping):
-        raise ConfigError(f"{where}: expected names and values, found {type(data).__name__}.")
-    hints = typing.get_type_hints(kind)
-    known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
-    unknown = set(data) - known
-    if unknown:
-        raise ConfigError(
-            f"{where}: {', '.join(sorted(map(str, unknown)))} is not an option; choose from {', '.join(sorted(known))}."
-        )
-    values: dict[str, Any] = {}
-    for name, value in data.items():
-        hint = hints[name]
-        if dataclasses.is_dataclass(hint):
-            values[name] = build(typing.cast(type[Any], hint), value, f"{where}: {name}")
-        elif typing.get_origin(hint) is tuple and isinstance(value, list):
-            values[name] = tuple(value)
-        elif hint is float:
-            values[name] = _number(value, f"{where}: {name}")
-        else:
-            values[name] = value
-    try:
-        return kind(**values)
-    except TypeError as error:
-        raise ConfigError(f"{where}: {error}.") from error
-
-
-def _number(value: object, where: str) -> float:
-    """YAML reads 2e-3 as text, for want of a dot."""
-    try:
-        return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{where}: {value!r} is not a number.") from error

@@ -22,20 +22,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from zipper.configuration import from_plain
 from zipper.data.clips import Batch, Clips, Voice, each_speaker, prepare
 from zipper.errors import WeightsError
 from zipper.speech.acoustic import RESIDUAL_SCALE, AcousticConfig, AcousticModel, padding_mask
 from zipper.speech.detokenizer import Detokenizer
 from zipper.speech.hifigan import HifiGan, HifiGanConfig
 from zipper.speech.tokenizer import SpeechTokenizer
-from zipper.training.config import (
-    CONFIGS,
-    add_config_options,
-    add_training_options,
-    build,
-    load_config,
-    load_stage_config,
-)
+from zipper.training.config import CONFIGS, add_config_options, add_training_options, load_config, load_stage_config
 from zipper.training.loop import Trainer
 from zipper.training.schedule import LoopConfig
 
@@ -59,7 +53,7 @@ class DetokenizerTraining:
 
     def chosen(self) -> tuple[Voice, ...]:
         """The voices, in the order in which the product lists them."""
-        return tuple(build(Voice, {"name": name, **rest}, name) for name, rest in self.voices.items())
+        return tuple(from_plain(Voice, {"name": name, **rest}, name) for name, rest in self.voices.items())
 
 
 class DetokenizerStage(nn.Module):
@@ -168,7 +162,7 @@ def new_model(config: DetokenizerTraining, voices: Sequence[Voice], grid: Tensor
     torch.manual_seed(config.loop.seed)
     sizes = {name: tuple(size) if isinstance(size, list) else size for name, size in config.network.items()}
     shape = {"codes": len(grid), "code_dims": grid.shape[1], "voices": tuple(v.name for v in voices)}
-    model = AcousticModel(build(AcousticConfig, {**shape, **sizes}, "network"))
+    model = AcousticModel(from_plain(AcousticConfig, {**shape, **sizes}, "network"))
     model.codes.get_buffer("grid").copy_(grid)
     return model
 

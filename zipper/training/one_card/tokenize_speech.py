@@ -23,6 +23,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from zipper.configuration import from_plain
 from zipper.data.held_out import TENTHS
 from zipper.data.waveforms import FULL_SCALE, DeviceAugmentConfig, DeviceAugmenter, Waveforms
 from zipper.rates import FRAMES_PER_TOKEN, SPEECH_RATE
@@ -108,7 +109,7 @@ def _row(material: Material, name: str, suffix: str, codes: np.ndarray, speed: f
 def load_quantizer(pack: Path, device: torch.device) -> Quantizer:
     """Read quantizer.json and quantizer.safetensors, which may be in half precision."""
     values = json.loads((pack / "quantizer.json").read_text())
-    quantizer = Quantizer(QuantizerConfig(**{**values, "levels": tuple(values["levels"])}))
+    quantizer = Quantizer(from_plain(QuantizerConfig, values, "quantizer.json"))
     tensors = load_file(pack / "quantizer.safetensors")
     quantizer.load_state_dict({name: w.float() if w.is_floating_point() else w for name, w in tensors.items()})
     return quantizer.to(device)

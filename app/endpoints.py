@@ -50,9 +50,12 @@ class Endpoints:
         seed: int = 0,
         temperature: float = Zipper.SPEECH_TEMPERATURE,
         gates: float = 1.0,
+        speed: float = 1.0,
+        pitch: float = 0.0,
     ) -> tuple[str, dict[str, Any]]:
         """Speak a text: a WAV file, and when each word is spoken. The same text, voice and seed give the same sound."""
-        speech = self._synthesize(text or "", voice or None, seed, temperature=temperature, gate_scale=gates)
+        options = {"temperature": temperature, "gate_scale": gates, "speed": speed, "pitch": pitch}
+        speech = self._synthesize(text or "", voice or None, seed, **options)
         answer = {**json.loads(export(speech, "json")), "voice": speech.voice, "seed": speech.seed}
         return to_wav(speech.samples, speech.sample_rate, "speech.wav"), answer
 
@@ -134,7 +137,9 @@ def add_endpoints(model: Zipper, page: Blocks) -> None:
     def answer() -> gr.JSON:
         return gr.JSON(label="Answer", visible=False)
 
-    speech_options = [text(), voice(), seed(), temperature(Zipper.SPEECH_TEMPERATURE), gates()]
+    speed = _number_input(1.0, "The speed: 1 as generated", limits.MIN_SPEED, limits.MAX_SPEED)
+    pitch = _number_input(0.0, "The pitch: semitones up or down", -limits.MAX_PITCH, limits.MAX_PITCH)
+    speech_options = [text(), voice(), seed(), temperature(Zipper.SPEECH_TEMPERATURE), gates(), speed, pitch]
     text_options = [text(), tokens, seed(), temperature(Zipper.COMPLETION_TEMPERATURE)]
     _endpoint(run.transcribe, [recording(), beams, gates()], [answer()])
     _endpoint(run.synthesize, speech_options, [gr.File(label="WAV", visible=False), answer()])

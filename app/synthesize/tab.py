@@ -49,13 +49,20 @@ class SynthesizeOutputs(PanelOutputs):
 
 
 def synthesize(
-    model: Zipper, text: str | None, voice: str | None, seed: float | None, temperature: float
+    model: Zipper,
+    text: str | None,
+    voice: str | None,
+    seed: float | None,
+    temperature: float,
+    speed: float = 1.0,
+    pitch: float = 0.0,
 ) -> Iterator[SynthesizeOutputs]:
     """Speak a text; the updates bring the sound chunk by chunk, the last one the whole result."""
     yield cleared("Reading the text …")
     started, stream = time.monotonic(), Stream(model.sample_rate)
     seconds, first = 0.0, 0.0
-    parts = model.synthesize_stream(text or "", voice, check_seed(seed), temperature=temperature, keep_unended=True)
+    options: dict[str, Any] = {"temperature": temperature, "speed": speed, "pitch": pitch, "keep_unended": True}
+    parts = model.synthesize_stream(text or "", voice, check_seed(seed), **options)
     with closing(parts):
         for part in parts:
             seconds += len(part.samples) / part.sample_rate
@@ -74,13 +81,15 @@ def synthesize_example(
     voice: str | None,
     seed: float | None,
     temperature: float,
+    speed: float = 1.0,
+    pitch: float = 0.0,
 ) -> Iterator[SynthesizeOutputs]:
     """Speak an example text; with the default options at once, if this model has spoken it before."""
     text = texts[results.checked(number)]
-    by_default = (voice or model.voices[0], seed, temperature) == _defaults(model)
+    by_default = (voice or model.voices[0], seed, temperature, speed, pitch) == (*_defaults(model), 1.0, 0.0)
     stored = results.get(number) if by_default else None
     if stored is None:
-        for update in synthesize(model, text, voice, seed, temperature):
+        for update in synthesize(model, text, voice, seed, temperature, speed, pitch):
             if by_default and isinstance(update.result, DisplayedResult):
                 results.keep(number, update.result)
             yield replace(update, text=text)
@@ -189,7 +198,7 @@ def _outputs(text: gr.Textbox) -> SynthesizeOutputs:
 
 
 def _options(model: Zipper) -> list[gr.components.Component]:
-    """Voice, seed and temperature, in the order of the arguments of `synthesize`."""
+    """Voice, seed, temperature, speed and pitch, in the order of the arguments of `synthesize`."""
     voice, seed, temperature = _defaults(model)
     with gr.Row():
         voices = gr.Dropdown(model.voices, value=voice, label="Voice", elem_id="synthesize-voice", min_width=120)
@@ -206,8 +215,21 @@ def _options(model: Zipper) -> list[gr.components.Component]:
             info="Lower is steadier, higher is livelier and errs more",
             elem_id="synthesize-temperature",
         )
+    with gr.Row():
+        speeds = gr.Slider(
+            limits.MIN_SPEED, limits.MAX_SPEED, 1.0, step=0.05, label="Speed", elem_id="synthesize-speed", min_width=120
+        )
+        pitches = gr.Slider(
+            -limits.MAX_PITCH,
+            limits.MAX_PITCH,
+            0.0,
+            step=0.5,
+            label="Pitch, in semitones",
+            elem_id="synthesize-pitch",
+            min_width=120,
+        )
     again.click(new_seed, None, seeds, **UNQUEUED)
-    return [voices, seeds, temperatures]
+    return [voices, seeds, temperatures, speeds, pitches]
 
 
 def _file_button(name: str) -> gr.DownloadButton:

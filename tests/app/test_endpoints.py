@@ -120,6 +120,8 @@ def test_every_endpoint_is_documented(client: Client) -> None:
         ("/synthesize", ("Hello.", "", -1), "The seed must be a number from 0"),
         ("/synthesize", ("Hello.", "", "x"), "The seed must be a number from 0"),
         ("/synthesize", ("Hello.", "", 0, 9), "The temperature must be a number from 0 to 2"),
+        ("/synthesize", ("Hello.", "", 0, 0.4, 1, 5), "The speed must be a number from 0.6 to 1.6"),
+        ("/synthesize", ("Hello.", "", 0, 0.4, 1, 1, -9), "The pitch must be a number from -4 to 4"),
         ("/attention", (None, ""), "Give either a recording"),
         ("/complete", ("   ",), "no text to continue"),
         ("/complete", ("Once", 10**6), "The number of tokens must be a number from 1"),
@@ -128,6 +130,13 @@ def test_every_endpoint_is_documented(client: Client) -> None:
 def test_bad_input_is_told(tiny: Client, endpoint: str, arguments: tuple[object, ...], sentence: str) -> None:
     with pytest.raises(AppError, match=re.escape(sentence)):
         tiny.predict(*arguments, api_name=endpoint)
+
+
+def test_speed_and_pitch_reach_the_model(tiny: Client, zipper: Zipper) -> None:
+    wav, said = tiny.predict("Hello there.", "", 1, speed=1.6, pitch=-2, api_name="/synthesize")
+    speech = zipper.synthesize("Hello there.", seed=1, speed=1.6, pitch=-2)
+    assert soundfile.info(wav).frames == len(speech.samples)
+    assert said["words"][-1]["end"] == pytest.approx(speech.words[-1].end, abs=0.01)
 
 
 def test_long_text_is_told(tiny: Client) -> None:

@@ -54,6 +54,17 @@ def test_a_text_becomes_sound_map_and_files(zipper: Zipper) -> None:
     assert json.loads(Path(last.json["value"]).read_text(encoding="utf-8"))["text"] == speech.text
 
 
+def test_speed_and_pitch_reach_the_speech(zipper: Zipper) -> None:
+    usual, other = (
+        list(synthesize.synthesize(zipper, TEXT, "bass", 3, TEMPERATURE, *delivery))[-1].result.result
+        for delivery in ((), (0.8, 2.0))
+    )
+    assert other.seconds > 1.15 * usual.seconds
+    np.testing.assert_array_equal(
+        other.samples, zipper.synthesize(TEXT, "bass", 3, temperature=TEMPERATURE, speed=0.8, pitch=2.0).samples
+    )
+
+
 def test_the_chunks_are_the_sound(zipper: Zipper) -> None:
     updates = list(synthesize.synthesize(zipper, TEXT, None, 3, TEMPERATURE))
     parts, speech = chunks(updates), updates[-1].result.result

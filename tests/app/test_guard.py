@@ -39,7 +39,7 @@ def test_malformed_requests_are_survived(http: httpx.Client) -> None:
         ("attention", {"recording": "UPLOADED"}, PATH_ONLY),
         ("attention", {"recording": None}, "Give either a recording"),
         ("synthesize", {"text": None}, "There is no text to speak."),
-        ("synthesize", {"txt": "Hi."}, "/synthesize takes text, voice, seed, temperature, gates."),
+        ("synthesize", {"txt": "Hi."}, "/synthesize takes text, voice, seed, temperature, gates, speed, pitch."),
         ("voices", {"x": 1}, "/voices takes no field."),
         ("sing", {"text": "Hi."}, "There is no endpoint of that name"),
     ],
@@ -68,7 +68,7 @@ def test_values_that_do_not_fit_are_told(http: httpx.Client, data: list[Any], se
 
 
 def test_half_a_character_is_told(http: httpx.Client) -> None:
-    body = b'{"data": ["Hi \\ud800 there.", null, 0, 0.4, 1]}'
+    body = b'{"data": ["Hi \\ud800 there.", null, 0, 0.4, 1, 1, 0]}'
     event = http.post("/gradio_api/call/synthesize", content=body, headers={"content-type": "application/json"})
     assert "no characters" in http.get(f"/gradio_api/call/synthesize/{event.json()['event_id']}").text
 

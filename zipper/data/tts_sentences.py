@@ -21,6 +21,7 @@ from num2words import num2words
 
 from zipper.data.held_out import held_out_words
 from zipper.data.sentences import draw_sentences, sentences
+from zipper.text.dates import MONTHS
 from zipper.text.lexicon import WORD, count_words
 
 KINDS = {"cover": 60_000, "random": 12_000, "call": 6_000, "word": 5_000, "spell": 4_000, "number": 4_000}  # sentences
@@ -31,20 +32,6 @@ SENTENCE_CHARACTERS = (12, 150)
 CALL_CHARACTERS = (2, 24)
 LETTER_SPOKEN = {"A": "eh"}  # the others are read as their names when they stand alone
 DIGITS = ("oh", "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-MONTHS = (
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-)
 MINUTES = ("fifteen", "thirty", "forty five", "oh five", "twenty", "ten", "fifty")
 STREETS = ("Street", "Avenue", "Road", "Drive", "Lane", "Court", "Boulevard", "Place", "Way")
 SPELLING_OPENERS = ("", "", "", "It is spelled ", "My name is ", "That is ", "The code is ", "Enter ", "Please write ")

@@ -86,7 +86,7 @@ def synthesize_example(
 ) -> Iterator[SynthesizeOutputs]:
     """Speak an example text; with the default options at once, if this model has spoken it before."""
     text = texts[results.checked(number)]
-    by_default = (voice or model.voices[0], seed, temperature, speed, pitch) == (*_defaults(model), 1.0, 0.0)
+    by_default = (voice or model.voices[0], seed, temperature, speed, pitch) == _defaults(model)
     stored = results.get(number) if by_default else None
     if stored is None:
         for update in synthesize(model, text, voice, seed, temperature, speed, pitch):
@@ -100,7 +100,7 @@ def synthesize_example(
 
 def example_steps(model: Zipper, text: str) -> Iterator[DisplayedResult | None]:
     """The result that `synthesize_example` shows, computed step by step for `ExampleResults`."""
-    voice, seed, temperature = _defaults(model)
+    voice, seed, temperature, *_ = _defaults(model)
     for part in model.synthesize_stream(text, voice, seed, temperature=temperature, keep_unended=True):
         yield DisplayedResult.of_speech(part.speech, 0.0) if part.speech is not None else None
 
@@ -143,9 +143,9 @@ def cleared(text: str) -> SynthesizeOutputs:
     return SynthesizeOutputs(busy(text), heatmap=None, result=None, **{name: no_download() for name in FORMATS})
 
 
-def _defaults(model: Zipper) -> tuple[str, int, float]:
-    """Voice, seed and temperature that the page shows to begin with."""
-    return model.voices[0], SEED, Zipper.SPEECH_TEMPERATURE
+def _defaults(model: Zipper) -> tuple[str, int, float, float, float]:
+    """Voice, seed, temperature, speed and pitch that the page shows to begin with."""
+    return model.voices[0], SEED, Zipper.SPEECH_TEMPERATURE, 1.0, 0.0
 
 
 def panel(model: Zipper, page: Blocks) -> None:
@@ -199,7 +199,7 @@ def _outputs(text: gr.Textbox) -> SynthesizeOutputs:
 
 def _options(model: Zipper) -> list[gr.components.Component]:
     """Voice, seed, temperature, speed and pitch, in the order of the arguments of `synthesize`."""
-    voice, seed, temperature = _defaults(model)
+    voice, seed, temperature, speed, pitch = _defaults(model)
     with gr.Row():
         voices = gr.Dropdown(model.voices, value=voice, label="Voice", elem_id="synthesize-voice", min_width=120)
         with gr.Column(min_width=120):
@@ -217,12 +217,18 @@ def _options(model: Zipper) -> list[gr.components.Component]:
         )
     with gr.Row():
         speeds = gr.Slider(
-            limits.MIN_SPEED, limits.MAX_SPEED, 1.0, step=0.05, label="Speed", elem_id="synthesize-speed", min_width=120
+            limits.MIN_SPEED,
+            limits.MAX_SPEED,
+            speed,
+            step=0.05,
+            label="Speed",
+            elem_id="synthesize-speed",
+            min_width=120,
         )
         pitches = gr.Slider(
             -limits.MAX_PITCH,
             limits.MAX_PITCH,
-            0.0,
+            pitch,
             step=0.5,
             label="Pitch, in semitones",
             elem_id="synthesize-pitch",

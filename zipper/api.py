@@ -20,7 +20,7 @@ from zipper.inference.deadline import Clock
 from zipper.inference.engine import Gates
 from zipper.inference.passages import gates_into
 from zipper.inference.recognition import Recognition
-from zipper.inference.synthesis import Synthesis
+from zipper.inference.synthesis import SpeechRequest, Synthesis
 from zipper.model.config import Modality
 from zipper.model.zipper import ZipperModel
 from zipper.results import AlignmentHead, Direction, Speech, SpeechPart, Transcript, TranscriptPart
@@ -179,10 +179,7 @@ class Zipper(Recognition, Synthesis, Completion):
 
         Speech is None until all of it is there: other than with `synthesize_stream`, a sentence may be tried again.
         """
-        written, voice, seed, temperature = self._request(text, voice, seed, temperature)
-        delivery = arguments.delivery(speed, pitch)
-        gates = self._gates(gate_scale, "speech")
-        return self._synthesize(cut(written), voice, seed, temperature, gates, keep_unended, Clock(), delivery)
+        return self._synthesize(self._request(text, voice, seed, temperature, speed, pitch, gate_scale, keep_unended))
 
     def synthesize_stream(
         self,
@@ -201,10 +198,7 @@ class Zipper(Recognition, Synthesis, Completion):
         What has been played cannot be taken back: a sentence whose speech does not end raises LimitError or, with
         keep_unended, is cut off where it stands.
         """
-        written, voice, seed, temperature = self._request(text, voice, seed, temperature)
-        delivery = arguments.delivery(speed, pitch)
-        gates = self._gates(gate_scale, "speech")
-        return self._speak_stream(cut(written), voice, seed, temperature, gates, keep_unended, Clock(), delivery)
+        return self._speak_stream(self._request(text, voice, seed, temperature, speed, pitch, gate_scale, keep_unended))
 
     @overload
     def complete(
@@ -286,7 +280,26 @@ class Zipper(Recognition, Synthesis, Completion):
         """
         return self._continue(prompt, modality, max_tokens, seed, temperature, voice)
 
-    def _request(self, text: str, voice: str | None, seed: int, temperature: float) -> tuple[str, str, int, float]:
+    def _request(
+        self,
+        text: str,
+        voice: str | None,
+        seed: int,
+        temperature: float,
+        speed: float,
+        pitch: float,
+        gate_scale: Gates,
+        keep_unended: bool,
+    ) -> SpeechRequest:
         """What is to be spoken and how, each in the form and the range that the model takes."""
         temperature = arguments.real(temperature, "The temperature", 0.0)
-        return normalize(arguments.text(text)), arguments.voice(voice, self.voices), arguments.seed(seed), temperature
+        return SpeechRequest(
+            cut(normalize(arguments.text(text))),
+            arguments.voice(voice, self.voices),
+            arguments.seed(seed),
+            temperature,
+            self._gates(gate_scale, "speech"),
+            keep_unended,
+            arguments.delivery(speed, pitch),
+            Clock(),
+        )

@@ -1,6 +1,7 @@
 """Synthesis: the sentences of a text, one after the other, to speech, as a whole or as it comes."""
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -22,103 +23,97 @@ from zipper.text.cutting import Part
 CHUNK_TOKENS = 5  # speech tokens, 0.2 s, handed to the detokenizer at once while streaming
 
 
+@dataclass(frozen=True)
+class SpeechRequest:
+    """A text cut into parts and how it is spoken, every option in the form that the model takes."""
+
+    parts: Sequence[Part]
+    voice: str
+    seed: int
+    temperature: float
+    gate_scale: Gates
+    keep_unended: bool
+    delivery: Delivery
+    clock: Clock
+
+
 class Synthesis(Engine):
     """How a Zipper speaks texts."""
 
-    def _synthesize(
-        self,
-        parts: Sequence[Part],
-        voice: str,
-        seed: int,
-        temperature: float,
-        gate_scale: Gates,
-        keep_unended: bool,
-        clock: Clock,
-        delivery: Delivery,
-    ) -> Generator[Speech | None, None, None]:
+    def _synthesize(self, request: SpeechRequest) -> Generator[Speech | None, None, None]:
         passages: list[Passage] = []
         sound: list[Samples] = []
         complete = True
-        for part in parts:
+        for part in request.parts:
             sentence = part.text
-            if keep_unended:
-                steps = yield from _watched(self._speech_steps(sentence, seed, temperature, gate_scale, clock))
+            if request.keep_unended:
+                steps = yield from _watched(self._speech_steps(sentence, request.seed, request))
                 complete = ended(steps) and complete
             else:
-                steps = yield from self._speak(sentence, seed, temperature, gate_scale, clock)
+                steps = yield from self._speak(sentence, request)
             steps = list(without_end(steps))
             codes = np.array([step.id for step in steps], np.int64)
             before = sum(map(len, sound))
-            whole = yield from self._sound(codes, voice, seed, clock, delivery)
+            whole = yield from self._sound(codes, request.voice, request.seed, request.clock, request.delivery)
             samples = np.concatenate(list(without_tail([whole], self.detokenizer.sample_rate)))
-            passages.append(self._synthesized_passage(sentence, steps, samples, before, gate_scale, delivery))
-            sound += [samples, self._silence(part.pause / delivery.speed)]
+            passages.append(self._synthesized_passage(sentence, steps, samples, before, request))
+            sound += [samples, self._silence(part.pause / request.delivery.speed)]
         rate = self.detokenizer.sample_rate
-        yield Speech(tuple(passages), np.concatenate(sound), rate, voice, seed, complete)
+        yield Speech(tuple(passages), np.concatenate(sound), rate, request.voice, request.seed, complete)
 
-    def _speak(
-        self, sentence: str, seed: int, temperature: float, gate_scale: Gates, clock: Clock
-    ) -> Generator[None, None, list[Step]]:
+    def _speak(self, sentence: str, request: SpeechRequest) -> Generator[None, None, list[Step]]:
         """Speech tokens of one sentence; LimitError if no attempt comes to an end."""
         for attempt in range(presets.ATTEMPTS):
-            other = arguments.later_seed(seed, attempt)
-            steps = yield from _watched(self._speech_steps(sentence, other, temperature, gate_scale, clock))
+            other = arguments.later_seed(request.seed, attempt)
+            steps = yield from _watched(self._speech_steps(sentence, other, request))
             if ended(steps):
                 return steps
         raise LimitError(f'The speech of "{_excerpt(sentence)}" came to no end; try another seed.')
 
-    def _speak_stream(
-        self,
-        parts: Sequence[Part],
-        voice: str,
-        seed: int,
-        temperature: float,
-        gate_scale: Gates,
-        keep_unended: bool,
-        clock: Clock,
-        delivery: Delivery,
-    ) -> Generator[SpeechPart, None, None]:
+    def _speak_stream(self, request: SpeechRequest) -> Generator[SpeechPart, None, None]:
         rate, complete = self.detokenizer.sample_rate, True
         done: list[Passage] = []
         sound: list[Samples] = []
-        for part in parts:
+        for part in request.parts:
             sentence = part.text
             steps: list[Step] = []
             before, first = sum(map(len, sound)), len(sound)
-            chunks = _chunks(self._speech_steps(sentence, seed, temperature, gate_scale, clock), steps)
-            for samples in without_tail(self.detokenizer.stream(chunks, voice, seed, delivery), rate):
+            chunks = _chunks(self._speech_steps(sentence, request.seed, request), steps)
+            for samples in without_tail(
+                self.detokenizer.stream(chunks, request.voice, request.seed, request.delivery), rate
+            ):
                 sound.append(samples)
                 yield SpeechPart(samples, rate)
             closed = ended(steps)
-            if not (closed or keep_unended):
+            if not (closed or request.keep_unended):
                 raise LimitError(f'The speech of "{_excerpt(sentence)}" came to no end; try another seed.')
             complete = complete and closed
             samples = np.concatenate(sound[first:])
-            done.append(self._synthesized_passage(sentence, without_end(steps), samples, before, gate_scale, delivery))
-            sound.append(self._silence(part.pause / delivery.speed))
-            if len(done) < len(parts):
+            done.append(self._synthesized_passage(sentence, without_end(steps), samples, before, request))
+            sound.append(self._silence(part.pause / request.delivery.speed))
+            if len(done) < len(request.parts):
                 yield SpeechPart(sound[-1], rate)
-        whole = Speech(tuple(done), np.concatenate(sound), rate, voice, seed, complete)
+        whole = Speech(tuple(done), np.concatenate(sound), rate, request.voice, request.seed, complete)
         yield SpeechPart(sound[-1], rate, whole)
 
-    def _speech_steps(
-        self, sentence: str, seed: int, temperature: float, gate_scale: Gates, clock: Clock
-    ) -> Iterator[Step]:
+    def _speech_steps(self, sentence: str, seed: int, request: SpeechRequest) -> Iterator[Step]:
         pieces = self.text_tokenizer.encode(sentence)
         prompt = [self._segment("text", pieces)]
-        long = len(pieces) * self.model.config.seconds_per_token("text") if gate_scale is None else 0.0
-        options = presets.synthesis(sentence, seed, temperature, long)
-        return self._steps(prompt, "speech", options, clock, gate_scale)
+        long = len(pieces) * self.model.config.seconds_per_token("text") if request.gate_scale is None else 0.0
+        options = presets.synthesis(sentence, seed, request.temperature, long)
+        return self._steps(prompt, "speech", options, request.clock, request.gate_scale)
 
     def _synthesized_passage(
-        self, sentence: str, steps: Sequence[Step], samples: Samples, before: int, gate_scale: Gates, delivery: Delivery
+        self, sentence: str, steps: Sequence[Step], samples: Samples, before: int, request: SpeechRequest
     ) -> Passage:
         pieces = [self.text_tokenizer.piece(token) for token in self.text_tokenizer.encode(sentence)]
         rate = self.detokenizer.sample_rate
         start, end = before / rate, (before + len(samples)) / rate
-        voiced = voiced_tokens(samples, rate / TOKEN_RATE / delivery.speed)
-        given = PassageInput(sentence, pieces, [step.id for step in steps], voiced, start, end, speed=delivery.speed)
-        return self._passage(given, steps, "speech_from_text", gate_scale)
+        voiced = voiced_tokens(samples, rate / TOKEN_RATE / request.delivery.speed)
+        given = PassageInput(
+            sentence, pieces, [step.id for step in steps], voiced, start, end, speed=request.delivery.speed
+        )
+        return self._passage(given, steps, "speech_from_text", request.gate_scale)
 
     def _silence(self, seconds: float) -> npt.NDArray[np.float32]:
         return np.zeros(round(seconds * self.detokenizer.sample_rate), np.float32)

@@ -196,6 +196,60 @@ def test_going_on_keeps_the_voices_and_gives_new_ones_their_mean(clips: Clips) -
     torch.testing.assert_close(model.token_voice.weight[1], trained.token_voice.weight.mean(0))
 
 
+def test_a_tap_keeps_its_distance_when_the_context_changes(clips: Clips) -> None:
+    wide = replace(CONFIG, network={**CONFIG.network, "frame_context": (2, 3)})
+    long = replace(CONFIG, network={**CONFIG.network, "frame_context": (5, 4)})
+    trained, longer = (stage.new_model(config, CONFIG.chosen(), GRID) for config in (wide, long))
+    stage.start_from(longer, trained)
+    batch = clips.collate(clips.train[0][:2])
+    mask = stage.padding_mask(batch.lengths, batch.mel.shape[1])
+    torch.testing.assert_close(
+        stage.coarse_mel(longer, batch, mask).mel, stage.coarse_mel(trained, batch, mask).mel, rtol=1e-4, atol=1e-5
+    )
+    shorter = stage.new_model(
+        replace(CONFIG, network={**CONFIG.network, "frame_context": (5, 1)}), CONFIG.chosen(), GRID
+    )
+    stage.start_from(shorter, trained)
+    kept = shorter.mel_decoder.blocks[0].depthwise.weight
+    torch.testing.assert_close(kept[..., 3:], trained.mel_decoder.blocks[0].depthwise.weight[..., :4])
+    assert not kept[..., :3].any()
+
+
+def test_two_steps_learn_what_a_teacher_does_in_many(clips: Clips) -> None:
+    torch.manual_seed(0)
+    batch = clips.collate(clips.train[0][:2])
+    mask = stage.padding_mask(batch.lengths, batch.mel.shape[1])
+    teacher = stage.new_model(replace(CONFIG, network={**CONFIG.network, "flow_steps": 12}), CONFIG.chosen(), GRID)
+    torch.nn.init.normal_(teacher.flow.outlet.weight, std=0.2)  # a flow that bends, as a trained one does
+    student = stage.new_model(CONFIG, CONFIG.chosen(), GRID)
+    stage.start_from(student, teacher)
+    coarse, noise = stage.coarse_mel(teacher, batch, mask), stage.NOISE_LEVEL * torch.randn_like(batch.mel)
+    wanted = teacher.refine(coarse, noise, mask)
+
+    def error() -> float:
+        with torch.no_grad():
+            refined = student.refine(stage.coarse_mel(student, batch, mask), noise, mask)
+        return ((refined - wanted) * mask).square().mean().item()
+
+    before = error()
+    both = stage.DetokenizerStage(student, 0.0, teacher)
+    optimizer = torch.optim.Adam(student.flow.parameters(), lr=3e-3)
+    for _ in range(150):
+        optimizer.zero_grad()
+        both(batch)["flow"].backward()
+        optimizer.step()
+    assert error() < before / 2
+    assert all(weight.grad is None for weight in teacher.parameters())
+
+
+def test_a_teacher_of_other_codes_is_refused(work: Path, tmp_path: Path) -> None:
+    teacher = stage.new_model(CONFIG, CONFIG.chosen(), GRID)
+    Detokenizer(teacher, tiny_vocoder()).save(tmp_path)
+    assert stage.read_teacher(str(tmp_path), CONFIG.chosen(), GRID).config.voices == ("ada", "carl")
+    with pytest.raises(ConfigError, match="other codes"):
+        stage.read_teacher(str(tmp_path), CONFIG.chosen(), torch.linspace(-1, 1, 2 * CODES)[:, None])
+
+
 def test_shipped_settings() -> None:
     config = load_config(stage.DetokenizerTraining, CONFIGS / "detokenizer.yaml", ["loop.steps=5"])
     assert config.loop.steps == 5 and sum(voice.shipped and voice.speaker != EVERYONE for voice in config.chosen()) >= 4

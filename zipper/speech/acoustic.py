@@ -22,6 +22,7 @@ from zipper.rates import MELS, VOCODER_HOP, VOCODER_SAMPLES_PER_TOKEN
 from zipper.speech.delivery import AS_GENERATED, Delivery
 
 RESIDUAL_SCALE = 0.4  # what the coarse mel lacks, in deviations of the mel: the flow works at unit size
+NOISE_LEVEL = 0.3  # standard deviation of the noise the flow starts from; 1 as it is first trained, less is clearer
 VOICED_LOGIT = 0.0  # above it a frame is voiced
 
 
@@ -259,12 +260,12 @@ class AcousticModel(nn.Module):
         """Condition of the flow (B, T, C); no gradient reaches the coarse mel, which has its own loss."""
         return cast(Tensor, self.flow.condition(torch.cat([coarse.features, coarse.mel.detach()], -1)))
 
-    def refine(self, coarse: Coarse, noise: Tensor) -> Tensor:
-        """Coarse mel and noise (B, T, M) -> standardized mel, in flow_steps Euler steps."""
+    def refine(self, coarse: Coarse, noise: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Coarse mel and noise (B, T, M) -> standardized mel, in flow_steps Euler steps; mask (B, T, 1) if padded."""
         condition, x = self.condition(coarse), noise
         for step in range(self.config.flow_steps):
             time = torch.full((len(x),), step / self.config.flow_steps, device=x.device)
-            x = x + self.flow(x, time, condition, None) / self.config.flow_steps
+            x = x + self.flow(x, time, condition, mask) / self.config.flow_steps
         return coarse.mel + RESIDUAL_SCALE * x
 
     def standardize(self, mel: Tensor) -> Tensor:

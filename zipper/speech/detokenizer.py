@@ -17,14 +17,13 @@ from zipper import files
 from zipper.configuration import from_plain
 from zipper.errors import ConfigError, OptionError, StorageError, WeightsError
 from zipper.rates import MELS, VOCODER_HOP, VOCODER_RATE, VOCODER_SAMPLES_PER_TOKEN
-from zipper.speech.acoustic import AcousticConfig, AcousticModel, token_position
+from zipper.speech.acoustic import NOISE_LEVEL, AcousticConfig, AcousticModel, token_position
 from zipper.speech.delivery import AS_GENERATED, Delivery, frames_of, samples_of
 from zipper.speech.hifigan import HifiGan, HifiGanConfig
 
 CONFIG_FILE, ACOUSTIC_FILE, VOCODER_FILE = "config.json", "model.safetensors", "hifigan.safetensors"
 UNFIT = (OSError, ValueError, KeyError, TypeError, RuntimeError, ConfigError, SafetensorError)
 NOISE_BLOCK = 64  # frames of noise drawn together, so that any stretch of it can be drawn again
-NOISE_LEVEL = 0.3  # standard deviation of the noise the flow starts from; 1 as trained, less is clearer
 VOCODER_BLOCK = 128  # frames the vocoder turns into sound at once, 1.5 s: 512 took 400 MB more and no less time
 FIRST_PIECE = 24  # frames, 0.28 s, before the first sound of a stream
 NEXT_PIECE = 96  # frames, 1.1 s, of every further piece; each piece costs a fixed overlap

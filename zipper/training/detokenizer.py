@@ -24,8 +24,8 @@ from torch import Tensor, nn
 
 from zipper.configuration import from_plain
 from zipper.data.clips import Batch, Clips, Voice, each_speaker, prepare
-from zipper.errors import WeightsError
-from zipper.speech.acoustic import RESIDUAL_SCALE, AcousticConfig, AcousticModel, padding_mask
+from zipper.errors import ConfigError, WeightsError
+from zipper.speech.acoustic import NOISE_LEVEL, RESIDUAL_SCALE, AcousticConfig, AcousticModel, Coarse, padding_mask
 from zipper.speech.detokenizer import Detokenizer
 from zipper.speech.hifigan import HifiGan, HifiGanConfig
 from zipper.speech.tokenizer import SpeechTokenizer
@@ -50,6 +50,7 @@ class DetokenizerTraining:
     batch_frames: int = 2048
     replaced_codes: float = 0.03  # share of codes replaced by others: generated tokens have slips
     start: str = ""  # folder of a detokenizer to go on from; its voices keep theirs, new ones start at their mean
+    teacher: str = ""  # folder of a detokenizer whose flow is learned in the (fewer) flow_steps of `network`
 
     def chosen(self) -> tuple[Voice, ...]:
         """The voices, in the order in which the product lists them."""
@@ -59,13 +60,14 @@ class DetokenizerTraining:
 class DetokenizerStage(nn.Module):
     """The network with its losses."""
 
-    def __init__(self, model: AcousticModel, replaced_codes: float) -> None:
+    def __init__(self, model: AcousticModel, replaced_codes: float, teacher: AcousticModel | None = None) -> None:
         super().__init__()
         self.model, self.replaced_codes = model, replaced_codes
+        self.teacher = teacher.eval().requires_grad_(False) if teacher is not None else None
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Weighted sum, and each loss by name."""
-        parts = losses(self.model, batch._replace(codes=self._with_slips(batch.codes)))
+        parts = losses(self.model, batch._replace(codes=self._with_slips(batch.codes)), self.teacher)
         total = torch.stack([WEIGHTS[name] * part for name, part in parts.items()]).sum()
         return {"loss": total, **parts, "tokens": batch.code_lengths.sum()}
 
@@ -75,16 +77,25 @@ class DetokenizerStage(nn.Module):
         return torch.where(torch.rand(codes.shape, device=codes.device) < self.replaced_codes, elsewhere, codes)
 
 
-def losses(model: AcousticModel, batch: Batch) -> dict[str, Tensor]:
-    """Losses of a batch by name; times and noise of the flow come from torch's generator."""
+def losses(model: AcousticModel, batch: Batch, teacher: AcousticModel | None = None) -> dict[str, Tensor]:
+    """Losses of a batch by name; times and noise of the flow come from torch's generator.
+
+    The flow learns the way from noise to the true mel or, where there is a teacher, to what the teacher makes of the
+    same noise: that way is nearly straight, and a step or two follow it (Liu et al., "Flow Straight and Fast", 2022).
+    """
     mask = padding_mask(batch.lengths, batch.mel.shape[1])  # (B, T, 1)
     target = model.standardize(batch.mel)
-    frames = torch.arange(batch.mel.shape[1], device=mask.device)
-    h = model.encode(batch.codes, batch.voice, batch.code_lengths)
-    coarse = model.coarse(model.spread(h, frames, lengths=batch.code_lengths), batch.voice, batch.hz, mask)
-
-    start, time = torch.randn_like(target), torch.rand(len(target), device=mask.device)
-    end = (target - coarse.mel.detach()) / RESIDUAL_SCALE
+    coarse = coarse_mel(model, batch, mask)
+    if teacher is None:
+        start, time = torch.randn_like(target), torch.rand(len(target), device=mask.device)
+        result = target
+    else:
+        start = NOISE_LEVEL * torch.randn_like(target)
+        # The times at which the few steps ask for a velocity, and no others
+        time = torch.randint(model.config.flow_steps, (len(target),), device=mask.device) / model.config.flow_steps
+        with torch.no_grad():
+            result = teacher.refine(coarse_mel(teacher, batch, mask), start, mask).float()
+    end = (result - coarse.mel.detach()) / RESIDUAL_SCALE
     x = torch.lerp(start, end, time[:, None, None])
     velocity = model.flow(x, time, model.condition(coarse), mask)
 
@@ -100,18 +111,28 @@ def losses(model: AcousticModel, batch: Batch) -> dict[str, Tensor]:
     }
 
 
+def coarse_mel(model: AcousticModel, batch: Batch, mask: Tensor) -> Coarse:
+    """What the network makes of the codes and the true pitch of a batch; mask (B, T, 1)."""
+    frames = torch.arange(batch.mel.shape[1], device=mask.device)
+    h = model.encode(batch.codes, batch.voice, batch.code_lengths)
+    return model.coarse(model.spread(h, frames, lengths=batch.code_lengths), batch.voice, batch.hz, mask)
+
+
 VOICE_TABLES = ("token_voice.weight", "frame_voice.weight", "pitch_mean", "pitch_deviation")  # a row for each voice
 
 
 def start_from(model: AcousticModel, trained: AcousticModel) -> None:
     """Copy a trained network of the same sizes; voices that it lacks sound like the mean of its voices.
 
-    Their pitch, and the scale of the mels, stay as measured, and as trained.
+    Their pitch, and the scale of the mels, stay as measured, and as trained. Contexts may differ: a tap of a kernel
+    keeps its distance in time, taps that are gone are lost, new ones start at 0.
     """
     old, new = trained.state_dict(), model.state_dict()
     before = trained.config.voices
     rows = [(index, before.index(name)) for index, name in enumerate(model.config.voices) if name in before]
     for name, weight in old.items():
+        if name.endswith("depthwise.weight"):
+            weight = moved_taps(weight, *contexts(name, trained, model))
         if name not in VOICE_TABLES:
             new[name].copy_(weight)
             continue
@@ -119,6 +140,18 @@ def start_from(model: AcousticModel, trained: AcousticModel) -> None:
             new[name].copy_(weight.mean(0).expand_as(new[name]))
         for index, known in rows:
             new[name][index].copy_(weight[known])
+
+
+def contexts(name: str, old: AcousticModel, new: AcousticModel) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Context, (steps before, steps after), of the block that a kernel belongs to, in two networks."""
+    block = name.removesuffix(".depthwise.weight")
+    return old.get_submodule(block).context, new.get_submodule(block).context  # type: ignore[return-value]
+
+
+def moved_taps(kernel: Tensor, old: tuple[int, int], new: tuple[int, int]) -> Tensor:
+    """A kernel (C, 1, 1, taps) of one context as one of another, each tap at the same distance in time."""
+    back, ahead = new[0] - old[0], new[1] - old[1]
+    return F.pad(kernel, (back, ahead))  # a negative width takes taps away
 
 
 def shipped_only(model: AcousticModel, voices: Sequence[Voice]) -> AcousticModel:
@@ -167,6 +200,16 @@ def new_model(config: DetokenizerTraining, voices: Sequence[Voice], grid: Tensor
     return model
 
 
+def read_teacher(folder: str, voices: Sequence[Voice], grid: Tensor) -> AcousticModel:
+    """The network in FOLDER for the voices of this training; it must read the same codes."""
+    trained = Detokenizer.from_pretrained(folder).acoustic
+    if trained.codes.get_buffer("grid").shape != grid.shape:
+        raise ConfigError(f"The teacher in {folder} reads other codes; choose one of the same speech tokenizer.")
+    teacher = AcousticModel(replace(trained.config, voices=tuple(voice.name for voice in voices)))
+    start_from(teacher, trained)
+    return teacher
+
+
 def code_grid(folder: Path) -> Tensor:
     """Grid points (codes, dimensions) of the speech tokenizer in FOLDER."""
     quantizer = SpeechTokenizer.from_pretrained(folder).quantizer
@@ -191,9 +234,10 @@ def train(config: DetokenizerTraining, work: Path, grid: Tensor, vocoder: HifiGa
     set_statistics(model, clips)
     if config.start:
         start_from(model, Detokenizer.from_pretrained(config.start).acoustic)
+    teacher = read_teacher(config.teacher, voices, grid) if config.teacher else None
     log.info("%.2f M parameters", sum(weight.numel() for weight in model.parameters()) / 1e6)
     run = work / "runs" / "detokenizer"
-    trainer = Trainer(DetokenizerStage(model, config.replaced_codes), clips, config.loop, run)
+    trainer = Trainer(DetokenizerStage(model, config.replaced_codes, teacher), clips, config.loop, run)
     trainer.run(resume)
     if trainer.processes.is_main:
         figures = held_out_losses(model.eval(), clips, config.loop.seed)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import cast
 from weakref import WeakKeyDictionary
 
 import torch
@@ -42,12 +43,13 @@ class _Norm:
 
     def __init__(self, norm: RMSNorm) -> None:
         self.weight = norm.weight.detach().expand(2, -1).contiguous()
+        self.shape = tuple(self.weight.shape)
         self.signs = torch.tensor([[1.0], [-1.0]])
         self.eps = norm.eps
 
     def of(self, h: Tensor) -> Tensor:
         """(B, 1, C) -> (B, 1, C)"""
-        return F.layer_norm(h * self.signs, self.weight.shape, self.weight, None, self.eps)[:, :1]
+        return torch.layer_norm(h * self.signs, self.shape, self.weight, None, self.eps)[:, :1]
 
 
 class _Block:
@@ -62,7 +64,8 @@ class _Block:
 
     def step(self, h: Tensor, turn: Turn, cache: LayerCache) -> Tensor:
         """(B, 1, C) -> (B, 1, C); the cache gains one position. The turn (H + 2K, D) leaves the values as they are."""
-        heads = _turned(self.qkv.times(self.attention_norm.of(h)).view(len(h), -1, self.head_width), turn).unsqueeze(2)
+        heads = _turned(self.qkv.times(self.attention_norm.of(h)).view(h.shape[0], -1, self.head_width), turn)
+        heads = heads.unsqueeze(2)  # (B, H + 2K, 1, D)
         known = cache.append_joined(heads[:, self.heads :])  # (B, 2K, S, D)
         keys, values = known[:, : self.kv_heads], known[:, self.kv_heads :]
         mixed = F.scaled_dot_product_attention(heads[:, : self.heads], keys, values, enable_gqa=True)
@@ -80,20 +83,20 @@ class _Zip:
         self.query, self.out = Matrix(attention.query.weight), Matrix(attention.out.weight)
         self.up, self.down = Matrix(block.ff_up.weight), Matrix(block.ff_down.weight)
         self.attention_norm, self.ff_norm = block.attention_norm.weight.detach(), block.ff_norm.weight.detach()
-        self.eps = block.attention_norm.eps
+        self.shape, self.eps = tuple(self.ff_norm.shape), block.ff_norm.eps
         self.attention_gate, self.ff_gate = block.gates((1.0, 1.0)).tolist()
 
     def step(self, h: Tensor, memory: Memory, turn: Turn | None, scale: Factors) -> tuple[Tensor, Tensor]:
         """(B, 1, C) -> the same and weights (H, B, S), of keys and values (1, H, S, D) that all rows share."""
-        q = self.query.times(F.layer_norm(h, self.attention_norm.shape, self.attention_norm, None, self.eps))
-        q = q.view(len(h), self.heads, self.head_width)
+        q = self.query.times(torch.layer_norm(h, self.shape, self.attention_norm, None, self.eps))
+        q = q.view(h.shape[0], self.heads, self.head_width)
         q = (q if turn is None else _turned(q, turn)).transpose(0, 1)
         keys, values = memory[0][0], memory[1][0]
         scores = torch.baddbmm(q.new_empty(1), q, keys.transpose(1, 2), beta=0, alpha=1 / math.sqrt(self.head_width))
         weights = scores.softmax(dim=-1)
         attended = self.out.times(torch.bmm(weights, values).transpose(0, 1).reshape(h.shape))
         h = torch.add(h, attended, alpha=self.attention_gate * scale[0])
-        fed = F.gelu(self.up.times(F.layer_norm(h, self.ff_norm.shape, self.ff_norm, None, self.eps)))
+        fed = F.gelu(self.up.times(torch.layer_norm(h, self.shape, self.ff_norm, None, self.eps)))
         return torch.add(h, self.down.times(fed), alpha=self.ff_gate * scale[1]), weights
 
 
@@ -103,10 +106,10 @@ class DecoderStep:
     def __init__(self, model: ZipperModel, modality: Modality) -> None:
         tower, config = model.tower(modality), model.config
         sizes = tower.config
-        self._blocks = [_Block(block) for block in tower.blocks]
+        self._blocks = [_Block(cast(Block, block)) for block in tower.blocks]
         self._zips = [_Zip(model.zips.block(point, modality)) for point in range(config.zip_points)]
         self._interval = config.interval(modality)
-        projection: InputProjection = model.zips.inputs[modality]  # type: ignore[assignment]
+        projection = cast(InputProjection, model.zips.inputs[modality])
         self._up = Matrix(projection.up.weight, projection.up.bias)
         self._down = Matrix(projection.down.weight, projection.down.bias)
         self._embedding, self._norm = tower.embedding.weight.detach(), _Norm(tower.norm)
@@ -163,6 +166,7 @@ def prepared_steps(model: ZipperModel) -> Steps | None:
     """
     weights = list(model.parameters())
     if not all(w.is_cpu and w.dtype == torch.float32 and not w.is_inference() for w in weights):
+        _prepared.pop(model, None)
         return None
     state = [(w.data_ptr(), w._version) for w in weights]
     known = _prepared.get(model)

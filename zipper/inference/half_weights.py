@@ -1,14 +1,13 @@
 """Weight matrices packed in half precision, for products with few rows on a processor.
 
 A step of a generation multiplies each matrix with a row or a few, so it takes as long as reading the weights does. The
-stored weights are bfloat16 and nearly all of them are half-precision numbers as well: packed so they are half as much to
-read, and the products, added up in single precision, stay the same.
+stored weights are bfloat16 and nearly all of them are half-precision numbers as well: packed so, they are half as much
+to read, and the products, added up in single precision, stay the same.
 """
 
 from __future__ import annotations
 
 import warnings
-from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -35,7 +34,7 @@ class Matrix:
         """Float32 rows (..., K) -> (..., N), with the bias added; without gradients."""
         if self._packed is None:
             return F.linear(x, self._weight, self._bias)
-        return cast(Tensor, torch.fbgemm_linear_fp16_weight_fp32_activation(x, self._packed, self._bias))
+        return torch.fbgemm_linear_fp16_weight_fp32_activation(x, self._packed, self._bias)
 
 
 def _packed(weight: Tensor) -> Tensor | None:
@@ -45,7 +44,7 @@ def _packed(weight: Tensor) -> Tensor | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # each function says once that a later PyTorch may lack it
         try:
-            packed = cast(Tensor, torch.fbgemm_pack_gemm_matrix_fp16(weight))
+            packed = torch.fbgemm_pack_gemm_matrix_fp16(weight)
             torch.fbgemm_linear_fp16_weight_fp32_activation(weight.new_zeros(1, weight.shape[1]), packed, None)
         except (AttributeError, RuntimeError):  # a processor or a PyTorch without FBGEMM
             return None

@@ -72,7 +72,8 @@ def constrain(
     source_time: seconds of the source that the generation has reached, None where it is not tracked.
     """
     end = float(logits.softmax(dim=-1)[end_id]) if options.end_override <= 1 else 0.0
-    return logits.index_fill(0, torch.tensor(forbidden(end, history, options, begin_id, end_id, source_time)), -math.inf)
+    banned = forbidden(end, history, options, begin_id, end_id, source_time)
+    return logits.index_fill(0, torch.tensor(banned, device=logits.device), -math.inf)
 
 
 def forbidden(

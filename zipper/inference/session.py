@@ -109,7 +109,7 @@ class Session:
         return Prediction(logits, attention, self._source_time)
 
     def _run(self, modality: Modality, tokens: Tensor, memories: list[Memory], times: Tensor) -> Read:
-        """Read tokens (B, T) at times (B, T), or the same of each row, in seconds; where there is one, by a quick step."""
+        """Read tokens (B, T) at times (B or 1, T), in seconds; a single token by a quick step where there is one."""
         shared = not memories or len(memories[0][0]) == 1
         if self._steps is None or tokens.shape[1] > 1 or not shared:
             return self._read(modality, tokens, memories, times)

@@ -12,7 +12,8 @@ from evaluation.stand_ins import RATE, StandIn
 from zipper.alignment.heads import load_heads
 from zipper.alignment.words import WordTime
 from zipper.errors import DataError, OptionError, WeightsError
-from zipper.evaluation import alignment, asr, bench, cli, measure, report, tts
+from zipper.evaluation import alignment, asr, bench, cli, measure, parts, report, tts
+from zipper.inference import engine, session
 from zipper.evaluation.manifest import read_recordings
 from zipper.evaluation.metrics import Pair, error_rates, match_words, time_errors
 from zipper.evaluation.peers import load_recognizer, require
@@ -166,6 +167,44 @@ def test_measure_tells_the_first_part_from_the_whole(monkeypatch: pytest.MonkeyP
     assert 0 <= measured.first_s <= measured.total_s
     assert measured.peak_mb > 10
     assert bench.row(measure.Case("any", "synthesize", 3, 1), measured)["audio s"] == 3.0
+
+
+def test_a_stopwatch_counts_a_part_within_another_once() -> None:
+    now = [0.0]
+
+    def spend(seconds: float) -> float:
+        now[0] += seconds
+        return seconds
+
+    watch = parts.Stopwatch(lambda: now[0])
+    inner = watch.function(lambda seconds: "long" if seconds > 1 else "short", spend)
+    items = watch.generator("items", lambda count: (inner(0.5) + spend(2.0) for _ in range(count)))
+    with watch.part("rest"):
+        for item in items(2):
+            spend(10.0)  # what is done with an item is not of its making
+            inner(item)
+    assert watch.seconds == {"short": 1.0, "items": 4.0, "long": 5.0, "rest": 20.0}
+    assert watch.calls == {"short": 2, "items": 3, "long": 2, "rest": 1}
+
+
+def test_profile_tells_the_parts_of_real_requests(capsys: pytest.CaptureFixture[str]) -> None:
+    feed, generate = session.Session.feed, engine.generate
+    assert bench.main(["--profile", "--seconds", "1", "--threads", "1"]) == 0
+    assert session.Session.feed is feed and engine.generate is generate, "nothing stays replaced"
+    lines = [line.split("  ") for line in capsys.readouterr().out.splitlines()[2:]]
+    rows = [[cell.strip() for cell in line if cell.strip()] for line in lines]
+    expected = {
+        "transcribe": {"Whisper encoder", "quantizer", "finding speech", "speech tower, prompt", "text tower, step"}
+        | {"choosing tokens", "lexicon", "alignment and word times"},
+        "synthesize": {"text normalization", "text tower, prompt", "speech tower, step", "choosing tokens"}
+        | {"acoustic network", "vocoder"},
+    }
+    for task, wanted in expected.items():
+        found = {row[2]: float(row[4]) for row in rows if row[0] == task}
+        assert wanted <= found.keys()
+        assert found.pop("together") == 100
+        assert sum(found.values()) == pytest.approx(100, abs=1)
+        assert found["everything else"] < 50
 
 
 def test_a_measurement_that_fails_is_one_clear_error() -> None:

@@ -239,6 +239,9 @@ class Scripted:
     def fork(self, modality, rows) -> "Scripted":
         return self
 
+    def copy_rows(self, modality, moves) -> None:
+        pass
+
     def feed(self, modality, ids) -> Prediction:
         return self.predict(len(ids))
 

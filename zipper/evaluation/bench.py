@@ -17,6 +17,7 @@ from zipper.evaluation.measure import Case, Measured
 from zipper.evaluation.report import table, write_json
 
 SECONDS = (3.0, 10.0, 30.0)
+PROFILED_SECONDS = (10.0,)
 EXAMPLES = Path("examples") / "recordings"  # in a model folder
 MAX_WAIT = 1800  # s for one measurement
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -28,12 +29,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", type=Path, help="folder of Zipper's weights (default: the shipped ones)")
     parser.add_argument("--whisper", type=Path, help="CTranslate2 folder of a Whisper model to compare with")
     parser.add_argument("--audio", type=Path, help="recording to cut or repeat (default: an example)")
-    parser.add_argument("--seconds", type=float, nargs="+", default=SECONDS, help="lengths to measure")
+    parser.add_argument(
+        "--seconds", type=float, nargs="+", help="lengths to measure (default: 3 10 30, with --profile 10)"
+    )
     parser.add_argument("--threads", type=int, default=2, help="threads of each engine (default: %(default)s)")
     parser.add_argument("--json", type=Path, help="also write the results to this file")
+    parser.add_argument(
+        "--profile", action="store_true", help="print instead which part of Zipper takes how much of the time"
+    )
     args = parser.parse_args(argv)
+    args.seconds = args.seconds or (PROFILED_SECONDS if args.profile else SECONDS)
     try:
-        rows = [measure_row(case) for case in make_cases(args)]
+        rows = profile_rows(args) if args.profile else [measure_row(case) for case in make_cases(args)]
         print(table(rows))
         if args.json:
             write_json(args.json, {"threads": args.threads, "results": rows})
@@ -57,6 +64,13 @@ def make_cases(args: argparse.Namespace) -> list[Case]:
         if find_spec("hibari"):
             cases.append(Case("hibari", "synthesize", seconds, args.threads))
     return cases
+
+
+def profile_rows(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """The parts of Zipper's own recognition and synthesis, measured in this process."""
+    from zipper.evaluation.parts import profile
+
+    return [line for case in make_cases(args) if case.engine == "zipper" for line in profile(case)]
 
 
 def example_recording(model: Path | None = None) -> Path:

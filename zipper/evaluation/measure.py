@@ -89,9 +89,9 @@ def measure(case: Case) -> Measured:
     start = time.perf_counter()
     stream = load_engine(case)
     loaded = time.perf_counter() - start
-    for _ in stream(_input(case, min(case.seconds, 2.0))):
+    for _ in stream(make_input(case, min(case.seconds, 2.0))):
         pass
-    given = _input(case, case.seconds)
+    given = make_input(case, case.seconds)
     start = time.perf_counter()
     first, spoken = 0.0, 0.0
     for part in stream(given):
@@ -102,7 +102,8 @@ def measure(case: Case) -> Measured:
     return Measured(round(loaded, 3), round(first, 3), round(total, 3), round(audio, 2), _peak_mb())
 
 
-def _input(case: Case, seconds: float) -> Samples | str:
+def make_input(case: Case, seconds: float) -> Samples | str:
+    """The text or recording of a case in another length; OptionError without a recording."""
     if case.task == "synthesize":
         return make_text(seconds)
     if case.audio is None:
@@ -115,7 +116,8 @@ def _peak_mb() -> float:
     return round(peak / (1e6 if sys.platform == "darwin" else 1e6 / 1024), 1)  # bytes there, KiB on Linux
 
 
-def _zipper(case: Case) -> Any:
+def load_zipper(case: Case) -> Any:
+    """The Zipper of a case, with its threads."""
     import torch
 
     from zipper import Zipper
@@ -125,13 +127,13 @@ def _zipper(case: Case) -> Any:
 
 
 def _zipper_transcribe(case: Case) -> Stream:
-    zipper = _zipper(case)
+    zipper = load_zipper(case)
     # A part without text is progress, not the first word.
     return lambda samples: (0.0 for part in zipper.transcribe_stream((samples, SPEECH_RATE)) if part.text)
 
 
 def _zipper_synthesize(case: Case) -> Stream:
-    zipper = _zipper(case)
+    zipper = load_zipper(case)
     return lambda text: (len(part.samples) / part.sample_rate for part in zipper.synthesize_stream(text))
 
 

@@ -10,7 +10,7 @@ from itertools import takewhile
 import torch
 from torch import Tensor
 
-from zipper.inference.sampling import SamplingOptions, constrain
+from zipper.inference.sampling import SamplingOptions, forbidden
 from zipper.inference.session import Prediction, Session
 from zipper.model.config import Modality
 
@@ -76,10 +76,15 @@ def beam_search(
         if common > settled:
             settled = common
             yield live[0].hypothesis, settled
-        rows = torch.tensor([beam.row for beam in live], device=prediction.logits.device)
-        forked = (session if forked is None else forked).fork(modality, rows)
-        prediction = forked.feed(modality, torch.tensor([[beam.hypothesis.ids[-1]] for beam in live]))
-        live = [_Beam(beam.hypothesis, row) for row, beam in enumerate(live)]
+        if forked is None or len(live) != len(prediction.logits):
+            rows = torch.tensor([beam.row for beam in live], device=prediction.logits.device)
+            forked = (session if forked is None else forked).fork(modality, rows)
+            live = [_Beam(beam.hypothesis, row) for row, beam in enumerate(live)]
+        else:
+            live, moves = _placed(live)
+            forked.copy_rows(modality, moves)
+        last = {beam.row: beam.hypothesis.ids[-1] for beam in live}
+        prediction = forked.feed(modality, torch.tensor([[last[row]] for row in range(len(live))]))
     best = max(finished, key=lambda hypothesis: hypothesis.mean)
     yield best, len(best.ids)
 
@@ -90,6 +95,23 @@ def _common(hypotheses: Sequence[Hypothesis]) -> int:
     return sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
 
 
+def _placed(live: Sequence[_Beam]) -> tuple[list[_Beam], list[tuple[int, int]]]:
+    """The beams with a row each, as many as there are, and which rows are to be copied, (from, to).
+
+    The first that goes on from a row stays there, so that only what branches off is copied.
+    """
+    free = sorted(set(range(len(live))) - {beam.row for beam in live})
+    taken, placed, moves = set[int](), list[_Beam](), list[tuple[int, int]]()
+    for beam in live:
+        row = beam.row
+        if row in taken:
+            row = free.pop()
+            moves.append((beam.row, row))
+        taken.add(row)
+        placed.append(_Beam(beam.hypothesis, row))
+    return placed, moves
+
+
 def _extend(
     live: list[_Beam],
     prediction: Prediction,
@@ -98,24 +120,27 @@ def _extend(
     score_function: ScoreFunction | None,
 ) -> list[_Beam]:
     """The best next hypotheses, best first; enough that `beams` of them do not end."""
-    logits = prediction.logits.cpu()
+    rows = [beam.row for beam in live]
+    logits = prediction.logits.cpu()[rows]  # (live, V)
     probabilities = logits.softmax(dim=-1)
-    totals = []
-    for beam in live:
-        source_time = None if prediction.source_time is None else float(prediction.source_time[beam.row])
-        allowed = constrain(logits[beam.row], beam.hypothesis.ids, options, *ids, source_time)
-        totals.append(beam.hypothesis.score + allowed.log_softmax(dim=-1))
-    scores = torch.stack(totals)  # (live, V)
+    times = None if prediction.source_time is None else prediction.source_time.flatten().tolist()
+    ends = probabilities[:, ids[1]].tolist()
+    for beam, allowed, end in zip(live, logits, ends, strict=True):
+        source_time = None if times is None else times[beam.row]
+        allowed[forbidden(end, beam.hypothesis.ids, options, *ids, source_time)] = -math.inf
+    scores = logits.log_softmax(dim=-1) + torch.tensor([[beam.hypothesis.score] for beam in live])
+    best = _best(scores, live, 2 * options.beams, score_function)
+    chosen = probabilities.flatten()[[index for _, index in best]].tolist()
     extended = []
-    for score, index in _best(scores, live, 2 * options.beams, score_function):
+    for (score, index), probability in zip(best, chosen, strict=True):
         beam, token = live[index // scores.shape[1]], index % scores.shape[1]
-        rows = prediction.attention
+        looked = prediction.attention
         hypothesis = beam.hypothesis
         longer = Hypothesis(
             (*hypothesis.ids, token),
             score,
-            (*hypothesis.probabilities, float(probabilities[beam.row, token])),
-            (*hypothesis.attention, None if rows is None else rows[:, beam.row]),
+            (*hypothesis.probabilities, probability),
+            (*hypothesis.attention, None if looked is None else looked[:, beam.row]),
         )
         extended.append(_Beam(longer, beam.row))
     return extended

@@ -13,6 +13,7 @@ from zipper.errors import OptionError
 
 # What is beyond them means the same and would overflow single precision: the likeliest token, or any at all
 LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 1e-4, 1e6
+MOST_LIKELY = 256  # tokens that are ranked first for top_p; most often they are enough
 
 
 @dataclass(frozen=True)
@@ -70,16 +71,28 @@ def constrain(
 
     source_time: seconds of the source that the generation has reached, None where it is not tracked.
     """
+    end = float(logits.softmax(dim=-1)[end_id]) if options.end_override <= 1 else 0.0
+    banned = forbidden(end, history, options, begin_id, end_id, source_time)
+    return logits.index_fill(0, torch.tensor(banned, device=logits.device), -math.inf)
+
+
+def forbidden(
+    end_probability: float,
+    history: Sequence[int],
+    options: SamplingOptions,
+    begin_id: int,
+    end_id: int,
+    source_time: float | None = None,
+) -> list[int]:
+    """What may not come now, where the end token is as probable as given; source_time as in `constrain`."""
     too_soon = source_time is not None and source_time < options.min_source_seconds
-    sure = options.end_override <= 1 and too_soon and float(logits.softmax(dim=-1)[end_id]) >= options.end_override
-    logits = logits.clone()
-    logits[begin_id] = -math.inf
+    sure = options.end_override <= 1 and end_probability >= options.end_override
+    banned = [begin_id]
     if len(history) + 1 < options.min_tokens or (too_soon and not sure):
-        logits[end_id] = -math.inf
+        banned.append(end_id)
     if options.repetition_window and options.max_repeats:
-        banned = looping_tokens(history, options.repetition_window, options.max_repeats)
-        logits[list(banned - {end_id})] = -math.inf
-    return logits
+        banned += looping_tokens(history, options.repetition_window, options.max_repeats) - {end_id}
+    return banned
 
 
 def looping_tokens(history: Sequence[int], longest: int, repeats: int) -> set[int]:
@@ -102,8 +115,15 @@ def choose(logits: Tensor, options: SamplingOptions, random: torch.Generator) ->
     temperature = min(max(options.temperature, LOWEST_TEMPERATURE), HIGHEST_TEMPERATURE)
     probabilities = (logits / temperature).softmax(dim=-1)
     if options.top_p < 1:
-        ranked, order = probabilities.sort(descending=True, stable=True)
-        before = ranked.cumsum(0) - ranked
-        beyond = before >= options.top_p * ranked.sum()
-        probabilities = probabilities.index_fill(0, order[beyond], 0.0)
+        probabilities = _nucleus(probabilities, options.top_p)
     return int(torch.multinomial(probabilities, 1, generator=random))
+
+
+def _nucleus(probabilities: Tensor, top_p: float) -> Tensor:
+    """Probabilities (V,) with 0 beyond the likeliest tokens that together reach top_p of the whole."""
+    wanted = top_p * probabilities.sum()
+    ranked, order = probabilities.topk(min(MOST_LIKELY, len(probabilities)))
+    if float(ranked.sum()) < wanted:  # so few do not reach it; all are ranked, which takes ten times as long
+        ranked, order = probabilities.sort(descending=True, stable=True)
+    kept = ranked.cumsum(0) - ranked < wanted
+    return torch.zeros_like(probabilities).index_copy(0, order, ranked * kept)

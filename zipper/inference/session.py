@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from zipper.inference.decoder_step import DecoderStep, Read, prepared_steps
 from zipper.model.config import MODALITIES, Modality, other
 from zipper.model.cross_attention import CrossAttentionInputs, GateScale, Memory, resolve_gate_scale
 from zipper.model.kv_cache import TowerCache
@@ -59,6 +60,7 @@ class Session:
         self.model = model
         self.fused = len(set(modalities)) > 1
         self._scale = resolve_gate_scale(gate_scale, model.config.zip_points)
+        self._steps = prepared_steps(model)
         self._caches = {m: TowerCache(model.config.tower(m).depth) for m in MODALITIES}
         self._pending: dict[Modality, list[_PendingStates]] = {m: [] for m in MODALITIES}
         self._memories: dict[Modality, list[Memory]] = {m: [] for m in MODALITIES}  # by target, per point
@@ -91,16 +93,50 @@ class Session:
         return self.fused and sees and self.model.config.zip.positions == "tracked"
 
     def _feed(self, modality: Modality, tokens: Tensor) -> Prediction:
+        if not self.fused:
+            logits, _, _ = self._run(modality, tokens, [], torch.zeros(1, 1))
+            return Prediction(logits, None)
+        index = self._advance(modality, tokens)
+        memories = self._read_memories(modality)
+        tracked = bool(memories) and self.model.config.zip.positions == "tracked"
+        times = self.model.seconds(modality, index)
+        if tracked:
+            times = torch.zeros_like(times) if self._source_time is None else self._source_time
+        logits, states, attention = self._run(modality, tokens, memories, times)
+        self._pending[modality].append(_PendingStates(states, index))
+        if tracked and attention is not None:
+            self._source_time = self._move(modality, self._found(attention, self._times[modality]))
+        return Prediction(logits, attention, self._source_time)
+
+    def _run(self, modality: Modality, tokens: Tensor, memories: list[Memory], times: Tensor) -> Read:
+        """Read tokens (B, T) at times (B or 1, T), in seconds; a single token by a quick step where there is one."""
+        shared = not memories or len(memories[0][0]) == 1
+        if self._steps is None or tokens.shape[1] > 1 or not shared:
+            return self._read(modality, tokens, memories, times)
+        if modality not in self._steps:
+            self._steps[modality] = DecoderStep(self.model, modality)
+        scale = self._scale.into(modality)
+        return self._steps[modality].run(tokens, self._caches[modality], self.fused, memories, times, scale)
+
+    def _read(self, modality: Modality, tokens: Tensor, memories: list[Memory], times: Tensor) -> Read:
+        """The same by the model itself."""
         tower, cache = self.model.tower(modality), self._caches[modality]
         rotary = tower.rotary(cache.length, tokens.shape[1])
-        h, attention = tower.embed(tokens), None
+        h = tower.embed(tokens)
+        states: list[Tensor] = []
+        rows: list[Tensor] = []
         if self.fused:
-            index = self._advance(modality, tokens)
-            h, attention = self._zipped(modality, self.model.zips.input(modality, h), rotary, index)
-            h = tower.run(h, self._blocks(modality), tower.config.depth, rotary, cache)
-        else:
-            h = tower.run(h, 0, tower.config.depth, rotary, cache)
-        return Prediction(tower.logits(h[:, -1]).float(), attention, self._source_time if self.fused else None)
+            h = self.model.zips.input(modality, h)
+            inputs = CrossAttentionInputs(None, self.model.rotary(modality, times), None)
+            step, scale = self.model.config.interval(modality), self._scale.into(modality)
+            for point in range(self.model.config.zip_points):
+                h = tower.run(h, point * step, (point + 1) * step, rotary, cache)
+                states.append(h)
+                if memories:
+                    h, weights = self.model.zips.block(point, modality)(h, memories[point], inputs, scale[point])
+                    rows.append(weights[:, :, -1])
+        h = tower.run(h, len(states) * self.model.config.interval(modality), tower.config.depth, rotary, cache)
+        return tower.logits(h[:, -1]).float(), states, torch.stack(rows) if rows else None
 
     def fork(self, modality: Modality, rows: Tensor) -> Session:
         """A session that continues this one's rows, (B',) int64, in the segment of `modality`.
@@ -116,9 +152,15 @@ class Session:
         fork._source_time = None if self._source_time is None else self._source_time[rows]
         return fork
 
-    def _blocks(self, modality: Modality) -> int:
-        """Blocks of a tower up to its last zip point."""
-        return self.model.config.zip_points * self.model.config.interval(modality)
+    def copy_rows(self, modality: Modality, moves: Sequence[tuple[int, int]]) -> None:
+        """Let rows go on, in the segment of `modality`, from where others are: (from, to) each, no row twice a `to`."""
+        if not moves:
+            return
+        device = self.model.text.embedding.weight.device
+        sources, targets = torch.tensor(moves, device=device).unbind(1)
+        self._caches[modality].copy_rows(sources, targets)
+        if self._source_time is not None:
+            self._source_time = self._source_time.index_copy(0, targets, self._source_time[sources])
 
     def _advance(self, modality: Modality, tokens: Tensor) -> Tensor:
         """Index (1, T) of the tokens in their segment, which a begin token or a change of modality starts."""
@@ -127,33 +169,6 @@ class Session:
             self._current, self._index, self._source_time = modality, 0, None
         start, self._index = self._index, self._index + tokens.shape[1]
         return torch.arange(start, self._index, device=tokens.device).unsqueeze(0)
-
-    def _zipped(
-        self, modality: Modality, h: Tensor, rotary: tuple[Tensor, Tensor], index: Tensor
-    ) -> tuple[Tensor, Tensor | None]:
-        """The blocks up to the last zip point, and the zips; hidden states and last-row attention."""
-        tower, cache = self.model.tower(modality), self._caches[modality]
-        step = self.model.config.interval(modality)
-        memories = self._read_memories(modality)
-        tracked = bool(memories) and self.model.config.zip.positions == "tracked"
-        times = self.model.seconds(modality, index)
-        if tracked:
-            times = torch.zeros_like(times) if self._source_time is None else self._source_time
-        inputs = CrossAttentionInputs(None, self.model.rotary(modality, times), None)
-        states: list[Tensor] = []
-        rows: list[Tensor] = []
-        for point in range(self.model.config.zip_points):
-            h = tower.run(h, point * step, (point + 1) * step, rotary, cache)
-            states.append(h)
-            if memories:
-                scale = self._scale.into(modality)[point]
-                h, weights = self.model.zips.block(point, modality)(h, memories[point], inputs, scale)
-                rows.append(weights[:, :, -1])
-        self._pending[modality].append(_PendingStates(states, index))
-        attention = torch.stack(rows) if rows else None
-        if tracked and attention is not None:
-            self._source_time = self._move(modality, self._found(attention, self._times[modality]))
-        return h, attention
 
     def _move(self, modality: Modality, found: Tensor) -> Tensor:
         """From the source time of the last token towards where the next was found, as far as one token may move."""

@@ -82,12 +82,16 @@ class CrossAttentionInputs:
     key_rotary: RotaryEmbedding | None
 
 
-def time_rotary(seconds: Tensor, head_width: int) -> RotaryEmbedding:
-    """Rotation by times in seconds (B, T), periods spread evenly on a log scale; (B, T, 1, D/2) each."""
+def time_frequencies(head_width: int, device: torch.device) -> Tensor:
+    """Radians per second of each rotary pair, (D/2,) float32; their periods are spread evenly on a log scale."""
     half = head_width // 2
-    spread = torch.arange(half, dtype=torch.float32, device=seconds.device) / max(1, half - 1)
-    periods = SHORTEST_PERIOD * (LONGEST_PERIOD / SHORTEST_PERIOD) ** spread
-    return rotary_embedding(seconds.unsqueeze(-1) * (2 * math.pi / periods))
+    spread = torch.arange(half, dtype=torch.float32, device=device) / max(1, half - 1)
+    return 2 * math.pi / (SHORTEST_PERIOD * (LONGEST_PERIOD / SHORTEST_PERIOD) ** spread)
+
+
+def time_rotary(seconds: Tensor, head_width: int) -> RotaryEmbedding:
+    """Rotation by times in seconds (B, T); (B, T, 1, D/2) each."""
+    return rotary_embedding(seconds.unsqueeze(-1) * time_frequencies(head_width, seconds.device))
 
 
 class InputProjection(nn.Module):

@@ -2,38 +2,52 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 _FIRST_ALLOCATION = 64  # positions; doubled when full
 
 
 class LayerCache:
-    """Keys and values of one block, in buffers that double, so a step does not copy the past.
+    """Keys and values of one block, in a buffer that doubles, so a step does not copy the past.
 
     B rows, K key heads, S positions so far, D head width.
     """
 
     def __init__(self) -> None:
         self.length = 0
-        self._keys: Tensor | None = None
-        self._values: Tensor | None = None
+        self._buffer: Tensor | None = None  # (B, 2K, positions, D), keys before values
 
     def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Add keys and values (B, K, T, D) and return all of them, (B, K, S + T, D) each."""
-        start, end = self.length, self.length + keys.shape[2]
-        self._keys = _store(self._keys, keys, start)
-        self._values = _store(self._values, values, start)
-        self.length = end
-        return self._keys[:, :, :end], self._values[:, :, :end]
+        joined = self.append_joined(torch.cat((keys, values), dim=1))
+        return joined[:, : keys.shape[1]], joined[:, keys.shape[1] :]
+
+    def append_joined(self, joined: Tensor) -> Tensor:
+        """The same with keys and values in one tensor: (B, 2K, T, D) -> (B, 2K, S + T, D)."""
+        rows, heads, count, width = joined.shape
+        start, self.length = self.length, self.length + count
+        if self._buffer is None or self._buffer.shape[2] < self.length:
+            grown = joined.new_empty(rows, heads, max(_FIRST_ALLOCATION, 2 * self.length), width)
+            if self._buffer is not None:
+                grown[:, :, :start] = self._buffer[:, :, :start]
+            self._buffer = grown
+        self._buffer.narrow(2, start, count).copy_(joined)
+        return self._buffer.narrow(2, 0, self.length)
 
     def select(self, rows: Tensor) -> LayerCache:
         """A new cache whose row i is a copy of row rows[i]. rows (B',) int64."""
         chosen = LayerCache()
         chosen.length = self.length
-        if self._keys is not None and self._values is not None:
-            chosen._keys = self._keys.index_select(0, rows)
-            chosen._values = self._values.index_select(0, rows)
+        if self._buffer is not None:
+            chosen._buffer = self._buffer.index_select(0, rows)
         return chosen
+
+    def copy_rows(self, sources: Tensor, targets: Tensor) -> None:
+        """Overwrite rows targets[i] by rows sources[i], as they are before; int64, each target once."""
+        if self._buffer is not None:
+            known = self._buffer[:, :, : self.length]
+            known.index_copy_(0, targets, known.index_select(0, sources))
 
 
 class TowerCache:
@@ -53,15 +67,7 @@ class TowerCache:
         chosen.layers = [layer.select(rows) for layer in self.layers]
         return chosen
 
-
-def _store(buffer: Tensor | None, new: Tensor, start: int) -> Tensor:
-    """Write new (B, K, T, D) at position start, in a larger buffer where this one is too short."""
-    rows, heads, count, width = new.shape
-    end = start + count
-    if buffer is None or buffer.shape[2] < end:
-        grown = new.new_empty(rows, heads, max(_FIRST_ALLOCATION, 2 * end), width)
-        if buffer is not None:
-            grown[:, :, :start] = buffer[:, :, :start]
-        buffer = grown
-    buffer[:, :, start:end] = new
-    return buffer
+    def copy_rows(self, sources: Tensor, targets: Tensor) -> None:
+        """Overwrite rows targets[i] by rows sources[i], as they are before; int64, each target once."""
+        for layer in self.layers:
+            layer.copy_rows(sources, targets)

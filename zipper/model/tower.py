@@ -34,7 +34,7 @@ def apply_rotary(x: Tensor, rotary: RotaryEmbedding) -> Tensor:
     return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
 
 
-def _frequencies(config: TowerConfig, device: torch.device) -> Tensor:
+def frequencies(config: TowerConfig, device: torch.device) -> Tensor:
     """Radians per position of each rotary pair, (D/2,) float32."""
     half = config.head_width // 2
     exponents = torch.arange(half, dtype=torch.float32, device=device) / half
@@ -161,7 +161,7 @@ class Tower(nn.Module):
         """Rotation of positions start .. start + count - 1, to be shared by all blocks; (T, 1, D/2) each."""
         device = self.embedding.weight.device
         positions = torch.arange(start, start + count, dtype=torch.float32, device=device)
-        return rotary_embedding(positions[:, None] * _frequencies(self.config, device))
+        return rotary_embedding(positions[:, None] * frequencies(self.config, device))
 
     def run(self, h: Tensor, first: int, last: int, rotary: RotaryEmbedding, cache: TowerCache | None = None) -> Tensor:
         """Blocks first .. last - 1 on hidden states (B, T, C) -> (B, T, C)."""

@@ -9,13 +9,16 @@ from torch import Tensor
 
 from zipper.inference.session import Prediction
 from zipper.model.config import MODALITIES, Modality, other
-from zipper.model.cross_attention import GateScale
+from zipper.model.cross_attention import GateScale, Memory
 from zipper.model.kv_cache import TowerCache
 from zipper.model.single_decoder import SingleDecoder, run_with_weights
 
 
 class SingleSession:
-    """Reads segments one after the other into one cache, as what they are to the decoder: one sequence."""
+    """Reads segments one after the other into one cache, as what they are to the decoder: one sequence.
+
+    Forks of one row share what it has read and hold only what they read themselves.
+    """
 
     def __init__(
         self, model: SingleDecoder, modalities: Collection[Modality], gate_scale: GateScale | float | None = None
@@ -24,6 +27,7 @@ class SingleSession:
         model.gate_scale(gate_scale)
         self.model = model
         self.fused = len(set(modalities)) > 1
+        self._given: list[Memory] = []  # of each block: (1, K, S, D) keys and values that come first in all rows
         self._cache = TowerCache(model.config.decoder.depth)
         self._places: dict[Modality, list[int]] = {m: [] for m in MODALITIES}  # of the tokens read so far
 
@@ -38,16 +42,18 @@ class SingleSession:
         decoder = self.model.decoder
         tokens = ids if isinstance(ids, Tensor) else torch.tensor([list(ids)], dtype=torch.int64)
         tokens = self.model.joint_ids(modality, tokens.to(decoder.embedding.weight.device))
-        start = self._cache.length
+        start = sum(map(len, self._places.values()))
         self._places[modality].extend(range(start, start + tokens.shape[1]))
-        seen = self._places[other(modality)]
         rotary = decoder.rotary(start, tokens.shape[1])
+        seen = self._places[other(modality)] if self.fused else []
+        shown = self.model.config.shown if seen else ()
         h = decoder.embed(tokens)
         rows: list[Tensor] = []
         for index, layer in enumerate(self._cache.layers):
-            if seen and self.fused and index in self.model.config.shown:
-                h, weights = run_with_weights(self.model.block(index), h, rotary, layer)
-                rows.append(weights[:, :, -1, seen])
+            if index in shown or self._given:
+                given = self._given[index] if self._given else None
+                h, weights = run_with_weights(self.model.block(index), h, rotary, layer, given)
+                rows += [weights[:, :, -1, seen]] if index in shown else []
             else:
                 h = self.model.block(index)(h, rotary, layer)
         attention = torch.stack(rows) if rows else None
@@ -59,6 +65,10 @@ class SingleSession:
         It must not outlive that segment: the original session knows nothing of what it reads.
         """
         fork = SingleSession(self.model, MODALITIES if self.fused else (modality,))
-        fork._cache = self._cache.select(rows)
         fork._places = {m: list(places) for m, places in self._places.items()}
+        fork._given = self._given
+        if self._given or len(self._cache.layers[0].stored[0]) > 1:
+            fork._cache = self._cache.select(rows)
+        else:
+            fork._given = [layer.stored for layer in self._cache.layers]
         return fork

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from zipper.errors import ConfigError, OptionError
 from zipper.model.config import MODALITIES, Modality, SingleDecoderConfig, other
-from zipper.model.cross_attention import GateScale, resolve_gate_scale
+from zipper.model.cross_attention import GateScale, Memory, resolve_gate_scale
 from zipper.model.fused import FusedModel, ZipAttention, ZipperOutput
 from zipper.model.kv_cache import LayerCache
 from zipper.model.streams import PAD_ORDER, Stream, visibility_mask
@@ -54,13 +54,11 @@ class SingleDecoder(FusedModel):
 
     def joint_ids(self, modality: Modality, ids: Tensor) -> Tensor:
         """Ids of a modality as ids of the joint vocabulary, same shape."""
-        return ids + self.config.ids(modality).start
+        return ids + int(self.config.ids(modality).start)
 
     def logits(self, modality: Modality, h: Tensor) -> Tensor:
         """Hidden states after the last block (..., C) -> logits (..., V) of the tokens of a modality."""
-        rows: Tensor = self.decoder.embedding.weight[self.config.ids(modality)]
-        logits: Tensor = F.linear(self.decoder.norm(h), rows)
-        return logits
+        return F.linear(self.decoder.norm(h), self.decoder.embedding.weight[self.config.ids(modality)])
 
     def text_alone(self, ids: Tensor) -> Tensor:
         """Logits (B, T, V) of text (B, T) that stands by itself."""
@@ -148,11 +146,12 @@ class SingleDecoder(FusedModel):
 
 
 def run_with_weights(
-    block: Block, h: Tensor, rotary: RotaryEmbedding, cache: LayerCache | None = None
+    block: Block, h: Tensor, rotary: RotaryEmbedding, cache: LayerCache | None = None, given: Memory | None = None
 ) -> tuple[Tensor, Tensor]:
     """A block on states (B, T, C) as `Block.forward` runs it, and its weights (B, H, T, S) in float32.
 
-    The softmax is explicit, which costs a matrix of T x S for each head.
+    given: keys and values (1, K, S, D) that precede those of the cache in every row, held once for all of them. The
+    softmax is explicit, which costs a matrix of T x S for each head.
     """
     attention = block.attention
     x = block.attention_norm(h)
@@ -164,13 +163,30 @@ def run_with_weights(
     v = v.transpose(1, 2)
     if cache is not None:
         k, v = cache.append(k, v)
-    k, v = (part.repeat_interleave(attention.heads // attention.kv_heads, dim=1) for part in (k, v))
-    scores = (q @ k.transpose(2, 3)).float() / math.sqrt(attention.head_width)
-    later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=h.device).triu(k.shape[2] - count + 1)
+    parts: list[Memory] = [(k, v)] if given is None else [given, (k, v)]
+    scores = torch.cat([_grouped(q, keys.transpose(2, 3)) for keys, _ in parts], dim=3)
+    scores = scores.float() / math.sqrt(attention.head_width)
+    later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=h.device).triu(scores.shape[3] - count + 1)
     weights = scores.masked_fill(later, float("-inf")).softmax(dim=-1)
-    attended = (weights.to(v.dtype) @ v).transpose(1, 2).reshape(batch, count, width)
-    h = h + attention.out(attended)
+    shares = torch.split(weights.to(v.dtype), [values.shape[2] for _, values in parts], dim=3)
+    pairs = zip(shares, parts, strict=True)
+    attended = torch.stack([_grouped(share, values) for share, (_, values) in pairs]).sum(dim=0)
+    h = h + attention.out(attended.transpose(1, 2).reshape(batch, count, width))
     return h + block.ff(block.ff_norm(h)), weights
+
+
+def _grouped(x: Tensor, y: Tensor) -> Tensor:
+    """Matrix products of x (B, H, T, X) with y (B, K, X, Y) or (1, K, X, Y), H a multiple of K; (B, H, T, Y).
+
+    Neither the heads of y nor its one row are copied for those of x that share them.
+    """
+    batch, heads, count, inner = x.shape
+    shared = y.shape[1]
+    grouped = x.reshape(batch, shared, -1, inner)
+    if len(y) == batch:
+        return (grouped @ y).view(batch, heads, count, -1)
+    folded = grouped.transpose(0, 1).reshape(shared, -1, inner) @ y[0]
+    return folded.view(shared, batch, -1, y.shape[3]).transpose(0, 1).reshape(batch, heads, count, -1)
 
 
 def _taken(values: Tensor, places: Tensor) -> Tensor:

@@ -24,10 +24,10 @@ def assemble(work: Path, out: Path, share: float = 1.0, model: str = MODEL) -> N
         raise ConfigError("The share of the new weights must lie above 0 and be at most 1.")
     places = {part: work / (model if part == MODEL else part) for part in PARTS}
     finished = [part for part in PARTS if places[part].is_dir()]
-    if not finished:
-        raise ConfigError(f"{work.name} holds no finished part; train one of {', '.join(PARTS)} first.")
     if model != MODEL and MODEL not in finished:
         raise ConfigError(f"{work.name} holds no model {model}; train it first.")
+    if not finished:
+        raise ConfigError(f"{work.name} holds no finished part; train one of {', '.join(PARTS)} first.")
     for part in finished:
         (out / part).mkdir(parents=True, exist_ok=True)
         weights = (WEIGHTS_FILE, TEXT_TOWER_FILE) if part == MODEL else ()

@@ -137,6 +137,10 @@ def test_forks_read_on_each_for_itself(single, make_sequence) -> None:
         wanted = alone.feed("text", (TEXT.begin_id, *ids[chosen].tolist()))
         torch.testing.assert_close(found.logits[row], wanted.logits[0], atol=1e-4, rtol=1e-4)
         torch.testing.assert_close(found.attention[:, row], wanted.attention[:, 0], atol=1e-5, rtol=0)
+    both = [swapped.feed("text", torch.tensor([[9], [10]])).logits]
+    swapped.copy_rows("text", [(0, 1)])
+    both.append(swapped.feed("text", torch.tensor([[11], [11]])).logits)
+    assert not torch.allclose(both[0][0], both[0][1]) and torch.allclose(both[1][0], both[1][1], atol=1e-5)
     unread = session.feed("text", text.ids[1:3])  # the session they came from goes on undisturbed
     fresh = SingleSession(single, ("text", "speech"))
     fresh.feed("speech", speech.ids)

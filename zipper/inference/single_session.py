@@ -30,6 +30,7 @@ class SingleSession:
         self._given: list[Memory] = []  # of each block: (1, K, S, D) keys and values that come first in all rows
         self._cache = TowerCache(model.config.decoder.depth)
         self._places: dict[Modality, list[int]] = {m: [] for m in MODALITIES}  # of the tokens read so far
+        self._rows = 1
 
     @property
     def source_time(self) -> Tensor | None:
@@ -42,6 +43,7 @@ class SingleSession:
         decoder = self.model.decoder
         tokens = ids if isinstance(ids, Tensor) else torch.tensor([list(ids)], dtype=torch.int64)
         tokens = self.model.joint_ids(modality, tokens.to(decoder.embedding.weight.device))
+        self._rows = len(tokens)
         start = sum(map(len, self._places.values()))
         self._places[modality].extend(range(start, start + tokens.shape[1]))
         rotary = decoder.rotary(start, tokens.shape[1])
@@ -66,9 +68,19 @@ class SingleSession:
         """
         fork = SingleSession(self.model, MODALITIES if self.fused else (modality,))
         fork._places = {m: list(places) for m, places in self._places.items()}
-        fork._given = self._given
-        if self._given or len(self._cache.layers[0].stored[0]) > 1:
-            fork._cache = self._cache.select(rows)
+        if self._given or self._rows > 1:
+            fork._given, fork._cache = self._given, self._cache.select(rows)
         else:
-            fork._given = [layer.stored for layer in self._cache.layers]
+            config = self.model.config.decoder
+            nothing = self.model.decoder.embedding.weight.new_empty(1, config.kv_heads, 0, config.head_width)
+            fork._given = [layer.append(nothing, nothing) for layer in self._cache.layers]
+        fork._rows = len(rows)
         return fork
+
+    def copy_rows(self, modality: Modality, moves: Sequence[tuple[int, int]]) -> None:
+        """Let rows go on, in the segment of `modality`, from where others are: (from, to) each, no row twice a `to`."""
+        order = torch.arange(self._rows, device=self.model.decoder.embedding.weight.device)
+        for source, target in moves:
+            order[target] = source
+        if moves:
+            self._cache = self._cache.select(order)

@@ -26,12 +26,6 @@ class LayerCache:
         self.length = end
         return self._keys[:, :, :end], self._values[:, :, :end]
 
-    @property
-    def stored(self) -> tuple[Tensor, Tensor]:
-        """All keys and values so far, (B, K, S, D) each; there must be some."""
-        assert self._keys is not None and self._values is not None
-        return self._keys[:, :, : self.length], self._values[:, :, : self.length]
-
     def select(self, rows: Tensor) -> LayerCache:
         """A new cache whose row i is a copy of row rows[i]. rows (B',) int64."""
         chosen = LayerCache()

@@ -22,7 +22,7 @@ from zipper.inference.passages import gates_into
 from zipper.inference.recognition import Recognition
 from zipper.inference.synthesis import SpeechRequest, Synthesis
 from zipper.model.config import Modality
-from zipper.model.zipper import ZipperModel
+from zipper.model.fused import FusedModel
 from zipper.results import AlignmentHead, Direction, Speech, SpeechPart, Transcript, TranscriptPart
 from zipper.text.cutting import cut
 from zipper.text.lexicon import Lexicon
@@ -32,7 +32,9 @@ from zipper.text.normalize import normalize
 class Zipper(Recognition, Synthesis, Completion):
     """A trained model with its tokenizers and voices. Holds no state between calls; threads may share it.
 
-    `gate_scale` in every call scales the gates of the zips: None or 1 as trained, 0 unzipped. A call that takes
+    The model is a text and a speech tower zipped together or, to compare with, a single decoder, as the config.json of
+    its folder says. `gate_scale` in every call scales the gates of the zips: None or 1 as trained, 0 unzipped; a single
+    decoder has none and raises OptionError for any other. A call that takes
     longer than :mod:`zipper.limits` allows raises LimitError at its next token. BEAMS, SPEECH_TEMPERATURE and
     COMPLETION_TEMPERATURE are what calls take where nothing else is said.
     """
@@ -43,7 +45,7 @@ class Zipper(Recognition, Synthesis, Completion):
 
     def __init__(
         self,
-        model: ZipperModel,
+        model: FusedModel,
         speech_tokenizer: SpeechTokens,
         text_tokenizer: TextTokens,
         detokenizer: Detokens,
@@ -95,7 +97,10 @@ class Zipper(Recognition, Synthesis, Completion):
         return self.detokenizer.sample_rate
 
     def gates(self, direction: Direction) -> npt.NDArray[np.float32]:
-        """Factors, as trained, on attention and feed-forward of each zip point in a direction, (zip points, 2)."""
+        """Factors, as trained, on attention and feed-forward of each zip point in a direction, (zip points, 2).
+
+        Of a single decoder: ones, for each block whose attention is returned.
+        """
         return gates_into(self.model, "text" if direction == "text_from_speech" else "speech", None)
 
     def to(self, device: str | torch.device) -> "Zipper":

@@ -1,6 +1,7 @@
 """Perplexity of the text tower."""
 
 import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,9 @@ import torch
 
 from evaluation.stand_ins import Letters
 from zipper.errors import DataError
-from zipper.evaluation import language
+from zipper.evaluation import cli, language
+from zipper.model import checkpoint
+from zipper.model.single_decoder import extended
 from zipper.model.zipper import ZipperModel
 
 
@@ -52,3 +55,22 @@ def test_text_files_plain_and_compressed(tmp_path: Path) -> None:
     for name in ("b.txt.xz", "c.txt", "none.txt"):
         with pytest.raises(DataError):
             language.read_lines(tmp_path / name)
+
+
+def test_a_model_that_does_not_keep_its_text_is_measured_and_not_refused(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A single decoder may lose some of its text; a Zipper whose text tower is another one is an error."""
+    folder = shutil.copytree(model_folder, tmp_path / "assets")
+    tower = checkpoint.load_zipper(folder / "zipper").text
+    single = extended(tower, 18, 16, 17)
+    with torch.no_grad():
+        tower.blocks[0].ff.down.weight += 1.0
+    checkpoint.save_tower(tower, tmp_path / "tower")
+    (tmp_path / "lines.txt").write_text("Hello there, how are you today?\nIt was a dark night.\n")
+    command = ["text", str(tmp_path / "lines.txt"), "--model", str(folder), "--tower", str(tmp_path / "tower")]
+    assert cli.main(command) == 2
+    assert "differ from the text tower's" in capsys.readouterr().err
+    checkpoint.save(single, folder / "zipper")
+    assert cli.main(command) == 0
+    assert "False" in capsys.readouterr().out

@@ -17,13 +17,14 @@ from zipper.data.phones import PHONE_IDS, PHONES, align, frame_labels, timed_pho
 from zipper.data.store import Store, StoreWriter
 from zipper.data.truecase import Truecaser
 from zipper.errors import ConfigError
-from zipper.model.config import ZipConfig
+from zipper.model.config import TowerConfig, ZipConfig, ZipperConfig
 from zipper.model.zipper import PAD_ORDER
 from zipper.text.tokenizer import TextTokenizer
 from zipper.training.config import CONFIGS, FusionConfig, PretrainConfig, TokenizerConfig, load_config
 from zipper.training.fusion import Mixture, completed_pieces, source_times
 from zipper.training.pretrain import speech_segments
 
+TOWER = TowerConfig(9, 4, 2, 1, 1, 4, begin_id=7, end_id=8)
 CORPUS = ["The quick brown fox jumps over the lazy dog in London.", "We met Tom in London, and he said hello."] * 20
 
 
@@ -128,7 +129,7 @@ def test_pairs_put_the_source_before_the_target(tmp_path: Path, tokenizer: TextT
         for row in range(2):
             a, b = first[row][first[row] != PAD_ORDER], second[row][second[row] != PAD_ORDER]
             assert a.tolist() == list(range(len(a))) and b[0] == len(a)
-        times = source_times(batch, ZipConfig(1, 1, 1, "tracked", 0.2, 0.04))
+        times = source_times(batch, ZipperConfig(TOWER, TOWER, ZipConfig(1, 1, 1, "tracked", 0.2, 0.04)))
         if task == "recognize":
             assert float(times[long, 1]) == pytest.approx(5.5 * 0.04)  # middle of positions 1 to 10
             steady = times[1 - long] / 0.04

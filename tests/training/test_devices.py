@@ -22,8 +22,9 @@ from zipper.speech.quantizer import Quantizer, QuantizerConfig
 from zipper.speech.tokenizer import SpeechTokenizer
 from zipper.speech.whisper_encoder import EncoderConfig, WhisperEncoder
 from zipper.text.tokenizer import TextTokenizer
-from zipper.training import detokenizer, stages
-from zipper.training.config import FusionConfig, PretrainConfig, TokenizerConfig, TowerSize
+from zipper.training import detokenizer, pair_stages, stages
+from zipper.training.config import FusionConfig, PretrainConfig, SingleConfig, TokenizerConfig, TowerSize
+from zipper.training.fusion import PairLoss
 from zipper.training.loop import Trainer
 from zipper.training.quantization_cost import KINDS, InputKind, train_recognizer
 from zipper.training.schedule import LoopConfig
@@ -89,11 +90,17 @@ def test_the_towers_and_the_fusion(work: Path, gpu: torch.device) -> None:
         pretraining = PretrainConfig(loop, SIZE, rows=2, length=8, sources=("set",))
         stages.pretrain_text(pretraining, work, resume=True)
         stages.pretrain_speech(pretraining, work, resume=True)
-        config = FusionConfig(loop, ("set",), ("set",), 1, 1, 2, batch_tokens=64, mixture=(1, 1, 1))
-        stages.train_fusion(
+        config = FusionConfig(
+            loop, ("set",), ("set",), text_interval=1, speech_interval=1, heads=2, batch_tokens=64, mixture=(1, 1, 1)
+        )
+        pair_stages.train_fusion(
             replace(config, loss=replace(config.loss, asr_jitter=0.5, levels=(4, 4))), work, resume=True
         )
-    assert "held_out.voice.tts" in (work / "runs" / "zip" / "log.jsonl").read_text()
+        single = SingleConfig(loop, ("set",), ("set",), batch_tokens=64, mixture=(1, 1, 1), depth=4)
+        loss = PairLoss(asr_jitter=0.5, levels=(4, 4))
+        pair_stages.train_single(replace(single, loss=loss), work, resume=True)
+    for stage in ("zip", "single"):
+        assert "held_out.voice.tts" in (work / "runs" / stage / "log.jsonl").read_text()
 
 
 def test_the_detokenizer(work: Path, gpu: torch.device) -> None:

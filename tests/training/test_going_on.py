@@ -16,7 +16,7 @@ from zipper.model import checkpoint
 from zipper.model.zipper import ZipperModel
 from zipper.speech.tokenizer import SpeechTokenizer
 from zipper.text.tokenizer import TextTokenizer
-from zipper.training import stages
+from zipper.training import pair_stages, stages
 from zipper.training.assemble import assemble, between
 from zipper.training.config import FusionConfig, PretrainConfig, TokenizerConfig, TowerSize
 from zipper.training.fusion import ZipLoss, ZipStage
@@ -56,7 +56,7 @@ def test_fusion_goes_on_with_the_text_tower_that_learned_on(work: Path, model_fo
     assert not torch.equal(learned.embedding.weight, before.text.embedding.weight)
 
     def fuse(new_text_tower: bool) -> ZipperModel:
-        stages.train_fusion(
+        pair_stages.train_fusion(
             FusionConfig(ONE_STEP, ("set",), ("set",), batch_tokens=64, start=start, new_text_tower=new_text_tower),
             work,
             False,
@@ -104,8 +104,8 @@ def test_tokens_of_two_tokenizers_lie_side_by_side(work: Path, model_folder: Pat
     assert sorted(before) == names and before.length(names[0]) == 14
     assert not np.array_equal(before[names[0]], now[names[0]])
     assert np.array_equal(now[names[0]], np.arange(14))
-    assert stages.aligned_rows(work, ["set.before"]) == [
-        ("set.before", row) for _, row in stages.aligned_rows(work, ["set"])
+    assert pair_stages.aligned_rows(work, ["set.before"]) == [
+        ("set.before", row) for _, row in pair_stages.aligned_rows(work, ["set"])
     ]
 
 

@@ -1,4 +1,7 @@
-"""The text tower on held-out text: perplexity alone and inside the fused model, the same to the bit."""
+"""A model on held-out text alone: its perplexity, and that of the text tower from before the fusion.
+
+In a Zipper both are the same to the bit; a single decoder, tuned as a whole, may have lost some of its text.
+"""
 
 import lzma
 import math
@@ -12,8 +15,9 @@ import torch.nn.functional as F
 
 from zipper.errors import DataError
 from zipper.inference.components import TextTokens
+from zipper.model.fused import FusedModel
+from zipper.model.streams import Segment, pack
 from zipper.model.tower import Tower
-from zipper.model.zipper import Segment, ZipperModel, pack
 
 MAX_TOKENS = 512  # of one sequence; longer lines are cut
 BATCH_TOKENS = 4096  # of one batch, padding included
@@ -48,11 +52,11 @@ def read_lines(path: Path, limit: int | None = None) -> list[str]:
 
 @torch.inference_mode()
 def evaluate_language(
-    model: ZipperModel, tokenizer: TextTokens, lines: Sequence[str], tower: Tower | None = None
+    model: FusedModel, tokenizer: TextTokens, lines: Sequence[str], tower: Tower | None = None
 ) -> LanguageResult:
     """Negative log-likelihood of the lines by the tower and by the fused model given text only.
 
-    `tower` is the text tower from before the fusion; by default the one inside the model, run by itself.
+    `tower` is the text tower from before the fusion; by default what the model itself makes of text alone.
     """
     alone_nll = fused_nll = seconds = 0.0
     tokens = 0
@@ -61,7 +65,7 @@ def evaluate_language(
         stream, _ = pack([[Segment("text", ids)] for ids in batch])
         assert stream is not None
         start = time.perf_counter()
-        alone = (tower or model.text)(stream.ids)  # (B, T, V)
+        alone = model.text_alone(stream.ids) if tower is None else tower(stream.ids)  # (B, T, V)
         seconds += time.perf_counter() - start
         fused = model(stream, None).text_logits
         lengths = [len(ids) for ids in batch]
@@ -82,7 +86,7 @@ def evaluate_language(
     )
 
 
-def _batches(model: ZipperModel, tokenizer: TextTokens, lines: Sequence[str]) -> Iterator[list[tuple[int, ...]]]:
+def _batches(model: FusedModel, tokenizer: TextTokens, lines: Sequence[str]) -> Iterator[list[tuple[int, ...]]]:
     """Sequences with begin and end, of similar lengths, longest first; long lines in several."""
     config = model.config.text
     sequences: list[tuple[int, ...]] = []

@@ -10,8 +10,9 @@ from itertools import takewhile
 import torch
 from torch import Tensor
 
+from zipper.inference.reading import Reader
 from zipper.inference.sampling import SamplingOptions, forbidden
-from zipper.inference.session import Prediction, Session
+from zipper.inference.session import Prediction
 from zipper.model.config import Modality
 
 RESCORED_FROM = 4  # candidates that are rescored by a score function, for each that is kept
@@ -43,7 +44,7 @@ class _Beam:
 
 
 def beam_search(
-    session: Session,
+    session: Reader,
     modality: Modality,
     prediction: Prediction,
     options: SamplingOptions,
@@ -59,7 +60,7 @@ def beam_search(
     """
     tower = session.model.config.tower(modality)
     live, finished = [_Beam(Hypothesis(), 0)], list[Hypothesis]()
-    forked: Session | None = None
+    forked: Reader | None = None
     settled = 0
     for count in range(1, options.max_tokens + 1):
         candidates = _extend(live, prediction, options, (tower.begin_id, tower.end_id), score_function)

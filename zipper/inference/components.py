@@ -15,7 +15,7 @@ from zipper.alignment.heads import load_heads
 from zipper.audio.io import Samples
 from zipper.errors import WeightsError
 from zipper.model.checkpoint import CONFIG_FILE, load, read_json
-from zipper.model.zipper import ZipperModel
+from zipper.model.fused import FusedModel
 from zipper.results import AlignmentHead
 from zipper.speech.delivery import AS_GENERATED, Delivery
 from zipper.text.lexicon import Lexicon
@@ -80,7 +80,7 @@ class Components:
     """All parts; heads are the alignment heads of both directions, empty while none has been chosen; words
     those that recognition is held to."""
 
-    model: ZipperModel
+    model: FusedModel
     speech_tokenizer: SpeechTokens
     text_tokenizer: TextTokens
     detokenizer: Detokens
@@ -100,7 +100,7 @@ class Components:
                 f"{config.speech.vocab_size - SPECIAL_CODES}; they belong to different models."
             )
         for head in self.heads:
-            if head.zip_point >= config.zip_points or head.head >= config.zip.heads:
+            if head.zip_point >= config.attention_points or head.head >= config.attention_heads:
                 raise WeightsError(f"{HEADS_FILE} names heads that the model does not have.")
 
 

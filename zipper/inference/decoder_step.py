@@ -109,9 +109,10 @@ class DecoderStep:
         self._blocks = [_Block(cast(Block, block)) for block in tower.blocks]
         self._zips = [_Zip(model.zips.block(point, modality)) for point in range(config.zip_points)]
         self._interval = config.interval(modality)
-        projection = cast(InputProjection, model.zips.inputs[modality])
-        self._up = Matrix(projection.up.weight, projection.up.bias)
-        self._down = Matrix(projection.down.weight, projection.down.bias)
+        self._projection: tuple[Matrix, ...] = ()
+        if config.zip.projects(modality):
+            inputs = cast(InputProjection, model.zips.inputs[modality])
+            self._projection = tuple(Matrix(linear.weight, linear.bias) for linear in (inputs.up, inputs.down))
         self._embedding, self._norm = tower.embedding.weight.detach(), _Norm(tower.norm)
         self._logits = Matrix(tower.embedding.weight)
         pairs = _signed(frequencies(sizes, self._embedding.device))
@@ -137,7 +138,8 @@ class DecoderStep:
         states, rows = list[Tensor](), list[Tensor]()
         query_turn: Turn | None = None
         if fused:
-            h = self._down.times(self._up.times(h).relu_()).relu_()
+            for matrix in self._projection:
+                h = matrix.times(h).relu_()
             if self._time_pace is not None and memories:
                 angles = times.unsqueeze(-1) * self._time_pace
                 query_turn = angles.cos(), angles.sin()

@@ -14,8 +14,9 @@ from zipper.inference.generate import Step, generate
 from zipper.inference.passages import PassageInput, alignment_heads, gates_into, make_passage, readable
 from zipper.inference.sampling import SamplingOptions
 from zipper.model.config import Modality
-from zipper.model.cross_attention import GateScale, resolve_gate_scale
-from zipper.model.zipper import Segment, ZipperModel
+from zipper.model.cross_attention import GateScale
+from zipper.model.fused import FusedModel
+from zipper.model.streams import Segment
 from zipper.results import AlignmentHead, Direction, Passage
 from zipper.speech.delivery import AS_GENERATED, Delivery
 
@@ -28,7 +29,7 @@ Gates = GateScale | float | None
 class Engine:
     """The parts of a Zipper, and what recognition, synthesis and continuation alike do with them."""
 
-    model: ZipperModel
+    model: FusedModel
     speech_tokenizer: SpeechTokens
     text_tokenizer: TextTokens
     detokenizer: Detokens
@@ -39,7 +40,7 @@ class Engine:
 
         Only then must a passage reach the end of its source: with other gates the tracked source time means little.
         """
-        scale = resolve_gate_scale(gate_scale, self.model.config.zip_points)
+        scale = self.model.gate_scale(gate_scale)
         trained = all(factor == 1 for pair in scale.into(modality) for factor in pair)
         return None if trained else scale
 

@@ -15,12 +15,13 @@ from torch import Tensor
 
 from zipper.errors import OptionError
 from zipper.inference.beam_search import Hypothesis, ScoreFunction, beam_search
+from zipper.inference.reading import Reader, open_session
 from zipper.inference.sampling import SamplingOptions, choose, constrain
-from zipper.inference.session import Prediction, Session
+from zipper.inference.session import Prediction
 from zipper.model.config import MODALITIES, Modality
-from zipper.model.cross_attention import GateScale, resolve_gate_scale
+from zipper.model.cross_attention import GateScale
+from zipper.model.fused import FusedModel
 from zipper.model.streams import Segment
-from zipper.model.zipper import ZipperModel
 
 StopReason = Literal["end", "limit", "deadline"]
 
@@ -49,7 +50,7 @@ class Step:
 
 
 def generate(
-    model: ZipperModel,
+    model: FusedModel,
     prompt: Sequence[Segment],
     outputs: Sequence[Modality],
     options: Mapping[Modality, SamplingOptions] | SamplingOptions,
@@ -71,12 +72,12 @@ def generate(
     if not outputs:
         raise OptionError("At least one output modality is needed.")
     _check_prompt(model, prompt)
-    scale = resolve_gate_scale(gate_scale, model.config.zip_points)
+    scale = model.gate_scale(gate_scale)
     plan = [(modality, chosen[modality] or SamplingOptions()) for modality in outputs]
     return _generate(model, prompt, plan, scale, score_function)
 
 
-def _check_prompt(model: ZipperModel, prompt: Sequence[Segment]) -> None:
+def _check_prompt(model: FusedModel, prompt: Sequence[Segment]) -> None:
     """Every prompt token is in the vocabulary of its tower."""
     for segment in prompt:
         if segment.modality not in MODALITIES or not segment.ids:
@@ -87,7 +88,7 @@ def _check_prompt(model: ZipperModel, prompt: Sequence[Segment]) -> None:
 
 
 def _generate(
-    model: ZipperModel,
+    model: FusedModel,
     prompt: Sequence[Segment],
     plan: Sequence[tuple[Modality, SamplingOptions]],
     scale: GateScale,
@@ -95,7 +96,7 @@ def _generate(
 ) -> Iterator[Step]:
     """Read the prompt, then decode one output after the other."""
     started = time.monotonic()
-    session = Session(model, {s.modality for s in prompt} | {m for m, _ in plan}, scale)
+    session = open_session(model, {s.modality for s in prompt} | {m for m, _ in plan}, scale)
     prediction: Prediction | None = None
     for segment in prompt:
         prediction = session.feed(segment.modality, segment.ids)
@@ -123,7 +124,7 @@ def _generate(
 
 
 def _samples(
-    session: Session, modality: Modality, prediction: Prediction, options: SamplingOptions, started: float
+    session: Reader, modality: Modality, prediction: Prediction, options: SamplingOptions, started: float
 ) -> Iterator[Step]:
     """Greedy or sampled tokens of one segment. The last one has not been read by the session."""
     tower = session.model.config.tower(modality)
@@ -145,7 +146,7 @@ def _samples(
 
 
 def _beams(
-    session: Session,
+    session: Reader,
     modality: Modality,
     prediction: Prediction,
     options: SamplingOptions,

@@ -22,8 +22,8 @@ from zipper.alignment.words import (
 )
 from zipper.inference.generate import Step
 from zipper.model.config import Modality
-from zipper.model.cross_attention import GateScale, resolve_gate_scale
-from zipper.model.zipper import ZipperModel
+from zipper.model.cross_attention import GateScale
+from zipper.model.fused import FusedModel
 from zipper.rates import TOKEN_RATE
 from zipper.results import AlignmentHead, Attention, Direction, Passage, Token, Word
 
@@ -86,21 +86,19 @@ def make_passage(
 
 
 def alignment_heads(
-    chosen: Sequence[AlignmentHead], direction: Direction, model: ZipperModel
+    chosen: Sequence[AlignmentHead], direction: Direction, model: FusedModel
 ) -> tuple[AlignmentHead, ...]:
     """The chosen heads of a direction; all heads while none has been chosen."""
     found = tuple(head for head in chosen if head.direction == direction)
-    points, heads = model.config.zip_points, model.config.zip.heads
+    points, heads = model.config.attention_points, model.config.attention_heads
     every = tuple(AlignmentHead(direction, z, h, 0.0) for z in range(points) for h in range(heads))
     return found or every
 
 
 @torch.no_grad()
-def gates_into(model: ZipperModel, modality: Modality, gate_scale: GateScale | float | None) -> npt.NDArray[np.float32]:
-    """Factors on attention and feed-forward of each zip point into a tower, (Z, 2)."""
-    scale = resolve_gate_scale(gate_scale, model.config.zip_points).into(modality)
-    rows = [model.zips.block(point, modality).gates(factor) for point, factor in enumerate(scale)]
-    return torch.stack(rows).float().cpu().numpy()
+def gates_into(model: FusedModel, modality: Modality, gate_scale: GateScale | float | None) -> npt.NDArray[np.float32]:
+    """Factors on attention and feed-forward of each place that writes into a modality, (Z, 2)."""
+    return model.gates(modality, model.gate_scale(gate_scale)).float().cpu().numpy()
 
 
 def _weights(steps: Sequence[Step], direction: Direction) -> npt.NDArray[np.float32]:

@@ -1,8 +1,8 @@
 """Towers and whole models on disk.
 
-A lone tower is config.json beside model.safetensors. A whole model has its text tower, which fusing does not change,
-in a file of its own, text_tower.safetensors, so that new weights leave that file as it is. Older models have everything
-in model.safetensors; they are still read.
+A lone tower is config.json beside model.safetensors, and so is a single decoder. A Zipper has its text tower, which
+fusing does not change, in a file of its own, text_tower.safetensors, so that new weights leave that file as it is.
+Older models have everything in model.safetensors; they are still read.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from zipper import files
-from zipper.errors import StorageError, WeightsError
-from zipper.model.config import TowerConfig, ZipperConfig
+from zipper.errors import ConfigError, StorageError, WeightsError
+from zipper.model.config import SingleDecoderConfig, TowerConfig, config_from_dict
+from zipper.model.fused import FusedModel
+from zipper.model.single_decoder import SingleDecoder
 from zipper.model.tower import Tower
 from zipper.model.zipper import ZipperModel
 
@@ -28,9 +30,10 @@ CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 TEXT_TOWER_FILE = "text_tower.safetensors"
 TEXT_TOWER = "text."  # what the names of its tensors begin with in a whole model
+DECODER = "decoder."  # the same for the tensors of a single decoder
 
 
-def save(model: ZipperModel, folder: str | os.PathLike[str]) -> None:
+def save(model: FusedModel, folder: str | os.PathLike[str]) -> None:
     """Write a whole model; the file of a text tower that is there already is not touched.
 
     Raises StorageError when the disk refuses.
@@ -39,12 +42,23 @@ def save(model: ZipperModel, folder: str | os.PathLike[str]) -> None:
     _save_config(model.config.to_dict(), Path(folder))
 
 
-def load(folder: str | os.PathLike[str]) -> ZipperModel:
-    """Read a whole model, float32 and in evaluation mode. Raises WeightsError or ConfigError."""
-    config = ZipperConfig.from_dict(read_json(Path(folder) / CONFIG_FILE))
-    model = ZipperModel(config)
+def load(folder: str | os.PathLike[str]) -> FusedModel:
+    """Read a whole model of the kind that its config.json names, float32 and in evaluation mode.
+
+    Raises WeightsError or ConfigError.
+    """
+    config = config_from_dict(read_json(Path(folder) / CONFIG_FILE))
+    model = SingleDecoder(config) if isinstance(config, SingleDecoderConfig) else ZipperModel(config)
     fill(model, read_model_tensors(folder))
     return model.eval()
+
+
+def load_zipper(folder: str | os.PathLike[str]) -> ZipperModel:
+    """The same where only two towers will do. Raises WeightsError or ConfigError."""
+    model = load(folder)
+    if not isinstance(model, ZipperModel):
+        raise ConfigError(f"The model in {folder} is a single decoder; name the folder of a Zipper, with two towers.")
+    return model
 
 
 def write_tensors(tensors: Mapping[str, Tensor], folder: str | os.PathLike[str]) -> None:
@@ -55,19 +69,20 @@ def write_tensors(tensors: Mapping[str, Tensor], folder: str | os.PathLike[str])
     place = Path(folder)
     _make(place)
     text = {name: tensor for name, tensor in tensors.items() if name.startswith(TEXT_TOWER)}
-    if not _holds(place / TEXT_TOWER_FILE, text):
+    if text and not _holds(place / TEXT_TOWER_FILE, text):
         files.save(place / TEXT_TOWER_FILE, _serialized(text))
     rest = {name: tensor for name, tensor in tensors.items() if name not in text}
     files.save(place / WEIGHTS_FILE, _serialized(rest))
 
 
 def read_model_tensors(folder: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """Tensors of a whole model as stored, on the CPU; a model.safetensors with a text tower is taken as complete.
+    """Tensors of a whole model as stored, on the CPU.
 
-    Raises WeightsError when a file is missing or corrupt.
+    A model.safetensors with a text tower, or with a single decoder, is taken as complete. Raises WeightsError when a
+    file is missing or corrupt.
     """
     tensors = read_tensors(Path(folder) / WEIGHTS_FILE)
-    if not any(name.startswith(TEXT_TOWER) for name in tensors):
+    if not any(name.startswith((TEXT_TOWER, DECODER)) for name in tensors):
         tensors |= read_tensors(Path(folder) / TEXT_TOWER_FILE)
     return tensors
 

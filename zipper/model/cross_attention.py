@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zipper.errors import OptionError
-from zipper.model.config import MODALITIES, Modality, ZipperConfig, other
+from zipper.model.config import MODALITIES, Modality, ZipConfig, ZipperConfig, other
 from zipper.model.tower import RotaryEmbedding, apply_rotary, rotary_embedding
 
 SHORTEST_PERIOD = 0.5  # seconds; the fastest rotary pair turns once in this time: about a syllable
@@ -173,18 +173,22 @@ class CrossAttention(nn.Module):
 
 
 class GatedCrossAttention(nn.Module):
-    """One direction of one zip point: the source's projection and the target's gated block."""
+    """One direction of one zip point: the source's projection and the target's block, gated unless `zips` has no gates.
 
-    def __init__(self, source_width: int, width: int, heads: int) -> None:
+    Without gates the factors are 1, from the first step on.
+    """
+
+    def __init__(self, source_width: int, width: int, zips: ZipConfig) -> None:
         super().__init__()
-        self.project = Projection(source_width, width)
+        linear = zips.projection == "linear"
+        self.project = nn.Linear(source_width, width) if linear else Projection(source_width, width)
         self.attention_norm = nn.LayerNorm(width, bias=False)
-        self.attention = CrossAttention(width, heads)
+        self.attention = CrossAttention(width, zips.heads)
         self.ff_norm = nn.LayerNorm(width, bias=False)
         self.ff_up = nn.Linear(width, 4 * width, bias=False)
         self.ff_down = nn.Linear(4 * width, width, bias=False)
-        self.attention_gate = nn.Parameter(torch.zeros(()))
-        self.ff_gate = nn.Parameter(torch.zeros(()))
+        self.attention_gate = nn.Parameter(torch.zeros(())) if zips.gates else None
+        self.ff_gate = nn.Parameter(torch.zeros(())) if zips.gates else None
 
     def memory(self, source: Tensor, rotary: RotaryEmbedding | None) -> Memory:
         """Keys and values of a source tower's hidden states (B, S, E), (B, H, S, D) each."""
@@ -193,6 +197,8 @@ class GatedCrossAttention(nn.Module):
     def gates(self, scale: Factors) -> Tensor:
         """Factors on attention and feed-forward, tanh of the learned gates times scale; (2,)."""
         attention, ff = scale
+        if self.attention_gate is None or self.ff_gate is None:
+            return self.ff_up.weight.new_tensor((attention, ff))
         return torch.stack((self.attention_gate.tanh() * attention, self.ff_gate.tanh() * ff))
 
     def forward(self, m: Tensor, memory: Memory, inputs: CrossAttentionInputs, scale: Factors) -> tuple[Tensor, Tensor]:
@@ -207,15 +213,16 @@ class GatedCrossAttention(nn.Module):
 
 
 class CrossAttentionBlocks(nn.Module):
-    """All that fusion adds: one input projection per tower and, per zip point, a block per direction."""
+    """All that fusion adds: the input projections of the towers and, per zip point, a block per direction."""
 
     def __init__(self, config: ZipperConfig) -> None:
         super().__init__()
-        self.inputs = nn.ModuleDict({m: InputProjection(config.tower(m).width) for m in MODALITIES})
+        projected = [m for m in MODALITIES if config.zip.projects(m)]
+        self.inputs = nn.ModuleDict({m: InputProjection(config.tower(m).width) for m in projected})
         self.points = nn.ModuleList(
             nn.ModuleDict(
                 {
-                    m: GatedCrossAttention(config.tower(other(m)).width, config.tower(m).width, config.zip.heads)
+                    m: GatedCrossAttention(config.tower(other(m)).width, config.tower(m).width, config.zip)
                     for m in MODALITIES
                 }
             )
@@ -228,4 +235,6 @@ class CrossAttentionBlocks(nn.Module):
 
     def input(self, modality: Modality, embedded: Tensor) -> Tensor:
         """Embeddings (B, T, C) -> input of block 0 of the fused tower, in the precision of the embeddings."""
+        if modality not in self.inputs:
+            return embedded
         return cast(Tensor, self.inputs[modality](embedded)).to(embedded.dtype)

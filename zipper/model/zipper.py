@@ -6,7 +6,6 @@ Shapes: B batch, T tokens of one modality, V its vocabulary, H zip heads.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -20,43 +19,18 @@ from zipper.model.cross_attention import (
     resolve_gate_scale,
     time_rotary,
 )
+from zipper.model.fused import FusedModel, ZipAttention, ZipperOutput
 from zipper.model.streams import PAD_ORDER, Segment, Stream, index_in_segment, pack, visibility_mask
 from zipper.model.tower import RotaryEmbedding, Tower
 
 __all__ = ["PAD_ORDER", "Segment", "Stream", "ZipAttention", "ZipperModel", "ZipperOutput", "pack"]
 
 
-@dataclass(frozen=True)
-class ZipAttention:
-    """Attention at one zip point, float32, with gradients where the forward had them.
-
-    text_from_speech (B, H, T text, T speech) and speech_from_text (B, H, T speech, T text); None where
-    that direction was not computed. Rows sum to 1, or to 0 where nothing is visible. gates (2, 2): into
-    text and into speech, by attention and feed-forward; tanh of the learned gates times their scale.
-    """
-
-    text_from_speech: Tensor | None
-    speech_from_text: Tensor | None
-    gates: Tensor
-
-
-@dataclass(frozen=True)
-class ZipperOutput:
-    """Logits (B, T, V) of each modality asked for and, when captured, attention per zip point.
-
-    sources: the hidden states (B, T, C) that the last zip point read, of the modalities that were mask there.
-    finals: the hidden states (B, T, C) after the last block, of the modalities that have logits.
-    """
-
-    text_logits: Tensor | None
-    speech_logits: Tensor | None
-    attention: tuple[ZipAttention, ...] = ()
-    sources: Mapping[Modality, Tensor] = field(default_factory=dict)
-    finals: Mapping[Modality, Tensor] = field(default_factory=dict)
-
-
-class ZipperModel(nn.Module):
+class ZipperModel(FusedModel):
     """A text tower and a speech tower, each usable alone, and the zips between them."""
+
+    keeps_text = True
+    config: ZipperConfig
 
     def __init__(self, config: ZipperConfig) -> None:
         super().__init__()
@@ -80,6 +54,25 @@ class ZipperModel(nn.Module):
         head_width = self.config.tower(target).width // self.config.zip.heads
         return time_rotary(seconds, head_width)
 
+    def blocks(self) -> list[nn.Module]:
+        """The blocks of both towers and of the zips between them."""
+        zips = [self.zips.block(point, m) for point in range(self.config.zip_points) for m in MODALITIES]
+        return [*self.text.blocks, *self.speech.blocks, *zips]
+
+    def text_alone(self, ids: Tensor) -> Tensor:
+        """Logits (B, T, V) of the text tower by itself."""
+        logits: Tensor = self.text(ids)
+        return logits
+
+    def gate_scale(self, scale: GateScale | float | None) -> GateScale:
+        """One factor per zip point and direction; None is 1 everywhere. Raises OptionError on a wrong count."""
+        return resolve_gate_scale(scale, self.config.zip_points)
+
+    def gates(self, modality: Modality, scale: GateScale) -> Tensor:
+        """Factors on attention and feed-forward of each zip point into a modality's tower, (zip points, 2)."""
+        factors = scale.into(modality)
+        return torch.stack([self.zips.block(point, modality).gates(pair) for point, pair in enumerate(factors)])
+
     def _gates(self, point: int, scale: GateScale) -> Tensor:
         """The gates of one zip point, (2, 2)."""
         return torch.stack([self.zips.block(point, m).gates(scale.into(m)[point]) for m in MODALITIES])
@@ -97,7 +90,7 @@ class ZipperModel(nn.Module):
         Only the modalities in `targets` get logits. A tower that is no target runs no further than the
         last zip point, and not at all when nothing sees it.
         """
-        scale = resolve_gate_scale(gate_scale, self.config.zip_points)
+        scale = self.gate_scale(gate_scale)
         if text is not None and speech is not None:
             return self._fused({"text": text, "speech": speech}, scale, capture, targets)
         if text is not None:

@@ -13,25 +13,29 @@ MODEL = "zipper"
 PARTS = (MODEL, "speech_tokenizer", "detokenizer")
 
 
-def assemble(work: Path, out: Path, share: float = 1.0) -> None:
+def assemble(work: Path, out: Path, share: float = 1.0, model: str = MODEL) -> None:
     """Copy each finished part of `work` into `out`; what the work folder does not have stays as it is in `out`.
 
     share: of the new fused model in the mean of its weights and those that lie in `out`. Where the one went on from the
-    other, their mean is often better than both (Wortsman et al. 2022, arXiv 2203.05482).
+    other, their mean is often better than both (Wortsman et al. 2022, arXiv 2203.05482). model: the folder of `work`
+    that holds the model.
     """
     if not 0 < share <= 1:
         raise ConfigError("The share of the new weights must lie above 0 and be at most 1.")
-    finished = [part for part in PARTS if (work / part).is_dir()]
+    places = {part: work / (model if part == MODEL else part) for part in PARTS}
+    finished = [part for part in PARTS if places[part].is_dir()]
+    if model != MODEL and MODEL not in finished:
+        raise ConfigError(f"{work.name} holds no model {model}; train it first.")
     if not finished:
         raise ConfigError(f"{work.name} holds no finished part; train one of {', '.join(PARTS)} first.")
     for part in finished:
         (out / part).mkdir(parents=True, exist_ok=True)
         weights = (WEIGHTS_FILE, TEXT_TOWER_FILE) if part == MODEL else ()
-        for file in sorted((work / part).iterdir()):
+        for file in sorted(places[part].iterdir()):
             if file.name not in weights:
                 shutil.copyfile(file, out / part / file.name)
     if MODEL in finished:
-        assemble_model(work / MODEL, out / MODEL, share)
+        assemble_model(places[MODEL], out / MODEL, share)
 
 
 def assemble_model(work: Path, out: Path, share: float) -> None:

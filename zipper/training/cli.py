@@ -22,12 +22,13 @@ from zipper.evaluation.report import table
 from zipper.model.checkpoint import load_tower
 from zipper.speech.tokenizer import SpeechTokenizer
 from zipper.text.tokenizer import TextTokenizer
-from zipper.training import detokenizer, stages
-from zipper.training.assemble import assemble
+from zipper.training import detokenizer, pair_stages, stages
+from zipper.training.assemble import MODEL, assemble
 from zipper.training.config import (
     CONFIGS,
     FusionConfig,
     PretrainConfig,
+    SingleConfig,
     TokenizerConfig,
     add_run_options,
     add_training_options,
@@ -81,9 +82,13 @@ def parser() -> argparse.ArgumentParser:
     commands.add_training("pretrain-text", "pre-train the text tower", _pretrain_text)
     commands.add_training("pretrain-speech", "pre-train the speech tower", _pretrain_speech)
     commands.add_training("zip", "fuse the towers", _zip)
+    commands.add_training("single", "tune the paper's baseline, one decoder of text and speech", _single)
     commands.parsers.add_parser("detokenizer", help="prepare mels, and train tokens to sound", add_help=False)
     finished = commands.add("assemble", "copy finished parts into a model folder", _assemble)
     finished.add_argument("--out", type=Path, required=True)
+    finished.add_argument(
+        "--model", default=MODEL, help="folder of WORK that becomes the model, such as single (default: %(default)s)"
+    )
     finished.add_argument(
         "--share", type=float, default=1.0, help="of the new weights in the mean with those of OUT (default: 1)"
     )
@@ -254,8 +259,12 @@ def _pretrain_speech(a: argparse.Namespace) -> None:
 
 
 def _zip(a: argparse.Namespace) -> None:
-    stages.train_fusion(load_stage_config(FusionConfig, a), a.work, a.resume)
+    pair_stages.train_fusion(load_stage_config(FusionConfig, a), a.work, a.resume)
+
+
+def _single(a: argparse.Namespace) -> None:
+    pair_stages.train_single(load_stage_config(SingleConfig, a), a.work, a.resume)
 
 
 def _assemble(a: argparse.Namespace) -> None:
-    assemble(a.work, a.out, a.share)
+    assemble(a.work, a.out, a.share, a.model)

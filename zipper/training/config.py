@@ -10,7 +10,8 @@ import yaml
 
 from zipper.configuration import from_plain
 from zipper.errors import ConfigError
-from zipper.training.fusion import ZipLoss
+from zipper.model.config import Positions, Projected, ProjectionKind, ZipConfig
+from zipper.training.fusion import PairLoss, ZipLoss
 from zipper.training.schedule import LoopConfig
 from zipper.training.tokenizer_phones import TokenizerLoss
 
@@ -61,23 +62,93 @@ class PretrainConfig:
 
 
 @dataclass(frozen=True)
-class FusionConfig:
-    """Stage `zip`."""
+class PairsConfig:
+    """What the stages `zip` and `single` share: the aligned data, its batches and their mixture."""
 
     loop: LoopConfig
     asr: tuple[str, ...]  # sources of recognition
     tts: tuple[str, ...]  # sources of synthesis
-    text_interval: int = 2
-    speech_interval: int = 2
-    heads: int = 4
-    positions: Literal["none", "rotary", "tracked"] = "tracked"
     batch_tokens: int = 3000
     dropout: float = 0.1  # BPE dropout on the text side of synthesis
     mixture: tuple[int, int, int] = (9, 9, 2)  # batches of recognition, synthesis and speech alone in a turn
+    fraction: float = 1.0  # of the transcribed speech; speech alone and the held-out people stay as they are
+    fraction_seed: int = 0  # which utterances; with one seed, a smaller fraction lies within a larger one
+    compile: bool = False  # torch.compile of the blocks: a minute more at the start, a tenth less a step
+
+    def __post_init__(self) -> None:
+        _require(0 < self.fraction <= 1, f"fraction={self.fraction} must lie above 0 and be at most 1.")
+        shares = min(self.mixture) >= 0 and sum(self.mixture) > 0
+        _require(shares, f"mixture={list(self.mixture)} must hold no number below 0 and one above it.")
+
+
+@dataclass(frozen=True)
+class FusionConfig(PairsConfig):
+    """Stage `zip`."""
+
+    text_interval: int = 2
+    speech_interval: int = 2
+    heads: int = 4
+    positions: Positions = "tracked"
+    input_projection: Projected = "both"
+    projection: ProjectionKind = "mlp"
+    gates: bool = True
+    speech_tower: Literal["trained", "frozen"] = "trained"
+    speech_start: Literal["pretrained", "random"] = "pretrained"  # random: the sizes are those of pretrain-speech
     start: str = ""  # folder of a fused model to go on from, in target of the two pre-trained towers
     new_text_tower: bool = False  # with `start`: its text tower gives way to the one that pretrain-text wrote
-    compile: bool = False  # torch.compile of the blocks: a minute more at the start, a tenth less a step
     loss: ZipLoss = field(default_factory=ZipLoss)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        frozen, random = self.speech_tower == "frozen", self.speech_start == "random"
+        _require(not (frozen and random), "A random speech tower must be trained: set speech_tower=trained.")
+        _require(
+            not (frozen and self.mixture[2]),
+            "A frozen speech tower learns nothing from speech alone: set the last number of mixture to 0.",
+        )
+        _require(
+            not (random and self.start),
+            "A model to start from has its speech tower: leave start or speech_start=random out.",
+        )
+        unguided = self.loss.alignment == 0 and self.positions == "tracked" and not self.start
+        _require(
+            not unguided,
+            "Tracked positions follow the guided heads: with loss.alignment=0 set positions to none or rotary.",
+        )
+
+    def zips(self) -> ZipConfig:
+        """What lies between the towers."""
+        return ZipConfig(
+            self.text_interval,
+            self.speech_interval,
+            self.heads,
+            self.positions,
+            input_projection=self.input_projection,
+            projection=self.projection,
+            gates=self.gates,
+        )
+
+
+@dataclass(frozen=True)
+class SingleConfig(PairsConfig):
+    """Stage `single`: the paper's baseline, one decoder for both modalities.
+
+    It starts from the text tower of `pretrain-text`, or of `start`: the folder of a tower, of a Zipper whose text tower
+    is taken, or of a single decoder that goes on.
+    """
+
+    start: str = ""
+    depth: int = 0  # blocks; those that the text tower lacks are added, 0 adds none
+    loss: PairLoss = field(default_factory=PairLoss)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require(self.depth >= 0, f"depth={self.depth} must be 0 or more.")
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ConfigError(message)
 
 
 def load_config(kind: type[T], path: Path, overrides: Sequence[str] = ()) -> T:

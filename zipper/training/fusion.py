@@ -1,8 +1,9 @@
-"""Stage `zip`: fuse two pre-trained towers on aligned speech and text.
+"""Stages `zip` and `single`: two pre-trained towers are fused, or one decoder is tuned, on aligned speech and text.
 
-The text tower stays frozen, the speech tower and the zips are trained; the loss is on the target modality, as in the
-paper. Ours is the alignment loss: the generators' durations and a forced alignment say when each word is spoken, and
-a few heads of each zip point are drawn there. It replaces the many steps in which attention would have to find the
+In `zip` the text tower stays frozen, the speech tower and the zips are trained; in `single`, the paper's baseline,
+everything is. The loss is on the target modality, as in the paper. Ours is the alignment loss: the generators'
+durations and a forced alignment say when each word is spoken, and a few heads of each zip point, or of the blocks of a
+single decoder that are shown, are drawn there. It replaces the many steps in which attention would have to find the
 diagonal by itself, and gives the word times of the product. With the same times, a linear layer that is used in
 training alone names at every speech token the text piece that was completed last: recognition then has little
 more to do than to look it up, as in hybrid CTC/attention training (Watanabe et al. 2017), with the alignment given.
@@ -11,6 +12,7 @@ must come from the text.
 """
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -24,17 +26,19 @@ from zipper.data.pairs import SLACK, PairBatch, orders
 from zipper.data.phones import PHONES
 from zipper.data.speech_vocabulary import SpeechVocabulary
 from zipper.errors import ConfigError
-from zipper.model.config import Modality, ZipConfig
-from zipper.model.zipper import Stream, ZipperModel, ZipperOutput
+from zipper.model.config import FusedConfig, Modality
+from zipper.model.fused import FusedModel, ZipperOutput
+from zipper.model.streams import Stream
+from zipper.model.zipper import ZipperModel
 
 PIECE_DELAY = 1  # speech tokens after the last one of a piece from which on the piece head must name it
 
 
 @dataclass(frozen=True)
-class ZipLoss:
+class PairLoss:
     """Weights and regularization."""
 
-    alignment: float = 0.3
+    alignment: float = 0.3  # weight of the guidance of attention to the known word times; 0 is none
     alignment_heads: int = 2  # the first ones of every zip point
     pieces: float = 0.5  # weight of the piece head: the piece completed last, at every speech token
     phones: float = 0.3  # weight of the phone head: the phone of the next speech token, in synthesis
@@ -44,17 +48,22 @@ class ZipLoss:
     asr_jitter: float = 0.0  # share of the speech inputs of recognition that slip to a neighboring code
     levels: tuple[int, ...] = (8, 8, 8, 8)  # of the quantizer; they say which codes are neighbors
     smoothing: float = 0.05  # label smoothing on text
+
+
+@dataclass(frozen=True)
+class ZipLoss(PairLoss):
+    """The same for towers whose cross-attention takes positions."""
+
     time_noise: float = 0.08  # standard deviation in seconds of noise on the known source times, as tracking is inexact
     time_slips: float = 0.08  # share of tokens whose source time is off by up to half a second
 
 
-class ZipStage(nn.Module):
-    """The fused model and its losses on PairBatch, or on windows of speech tokens alone."""
+class PairStage(nn.Module):
+    """A model of both modalities and its losses on PairBatch, or on windows of speech tokens alone."""
 
-    def __init__(self, model: ZipperModel, weights: ZipLoss) -> None:
+    def __init__(self, model: FusedModel, weights: PairLoss) -> None:
         super().__init__()
         self.model, self.weights = model, weights
-        self.model.text.requires_grad_(False)
         speech = model.config.speech
         self.codes = SpeechVocabulary.of_tower(speech).codes
         if weights.asr_jitter and math.prod(weights.levels) != self.codes:
@@ -72,28 +81,36 @@ class ZipStage(nn.Module):
         return self._recognize(batch) if batch.task == "recognize" else self._synthesize(batch)
 
     def _speech_alone(self, windows: Tensor) -> dict[str, Tensor]:
-        logits = self.model.speech(windows[:, :-1])
-        loss = F.cross_entropy(logits.float().flatten(0, 1), windows[:, 1:].flatten())
-        return {"loss": loss, "speech": loss, "tokens": loss.new_full((), windows.numel())}
+        order = torch.arange(windows.shape[1] - 1, device=windows.device).expand(len(windows), -1)
+        out: ZipperOutput = self.model(None, Stream(windows[:, :-1], order))
+        assert out.speech_logits is not None
+        targets = windows[:, 1:]
+        loss = F.cross_entropy(out.speech_logits.float().flatten(0, 1), targets.flatten())
+        strayed = _strayed(out, "speech", targets)
+        return {
+            "loss": loss + sum(strayed.values()),
+            "speech": loss,
+            **strayed,
+            "tokens": loss.new_full((), windows.numel()),
+        }
+
+    @abstractmethod
+    def _source_times(self, batch: PairBatch) -> Tensor | None:
+        """Where in the source each target token is found, for models that take it."""
 
     def _run(self, batch: PairBatch, noise: float, jitter: float = 0.0) -> ZipperOutput:
         text_order, speech_order = orders(batch)
         speech = self._corrupt(self._jitter(batch.speech, jitter), noise)
         target: Modality = "text" if batch.task == "recognize" else "speech"
-        times = self._shake(source_times(batch, self.model.config.zip))
+        times = self._source_times(batch)
         text_times, speech_times = (times, None) if target == "text" else (None, times)
         out: ZipperOutput = self.model(
             Stream(batch.text, text_order, text_times),
             Stream(speech, speech_order, speech_times),
-            capture=True,
+            capture=self.weights.alignment > 0,
             targets=(target,),
         )
         return out
-
-    def _shake(self, times: Tensor) -> Tensor:
-        """Source times as inexact as tracking will make them."""
-        slips = (torch.rand_like(times) < self.weights.time_slips) * (torch.rand_like(times) - 0.5)
-        return (times + torch.randn_like(times) * self.weights.time_noise + slips).clamp(min=0)
 
     def _corrupt(self, ids: Tensor, share: float) -> Tensor:
         hit = (torch.rand(ids.shape, device=ids.device) < share) & (ids < self.codes)
@@ -117,6 +134,7 @@ class ZipStage(nn.Module):
         targets = _next(batch.text, batch.text_length)
         logits = out.text_logits.float()[:, :-1].flatten(0, 1)
         loss = F.cross_entropy(logits, targets.flatten(), ignore_index=IGNORED, label_smoothing=self.weights.smoothing)
+        strayed = _strayed(out, "text", targets)
         right = (logits.argmax(-1) == targets.flatten())[targets.flatten() != IGNORED].float().mean()
         # Row i holds token i and produces token i + 1, so it belongs at the time of token i + 1.
         spans = batch.spans[:, 1:]
@@ -125,8 +143,9 @@ class ZipStage(nn.Module):
         guide = self._guide([a.text_from_speech for a in out.attention], allowed, spans[..., 0] >= 0)
         piece_loss, pieces_right = self._piece_loss(out.sources["speech"], batch)
         return {
-            "loss": loss + self.weights.alignment * guide + self.weights.pieces * piece_loss,
+            "loss": loss + sum(strayed.values()) + self.weights.alignment * guide + self.weights.pieces * piece_loss,
             "asr": loss,
+            **strayed,
             "asr_align": guide,
             "asr_right": right,
             "pieces": piece_loss,
@@ -149,6 +168,7 @@ class ZipStage(nn.Module):
         assert out.speech_logits is not None
         targets = _next(batch.speech, batch.speech_length)
         loss = F.cross_entropy(out.speech_logits.float()[:, :-1].flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
+        strayed = _strayed(out, "speech", targets)
         spans = batch.spans
         positions = torch.arange(1, batch.speech.shape[1], device=spans.device)[:, None]  # row j produces token j + 1
         first, last = spans[..., 0][:, None], spans[..., 1][:, None]  # (B, 1, T text)
@@ -156,8 +176,11 @@ class ZipStage(nn.Module):
         guide = self._guide([a.speech_from_text for a in out.attention], allowed, allowed.any(-1))
         phone_loss, phones_right = self._phone_loss(out.finals["speech"], batch.phones)
         return {
-            "loss": self.weights.tts * loss + self.weights.alignment * guide + self.weights.phones * phone_loss,
+            "loss": self.weights.tts * (loss + sum(strayed.values()))
+            + self.weights.alignment * guide
+            + self.weights.phones * phone_loss,
             "tts": loss,
+            **strayed,
             "tts_align": guide,
             "phones": phone_loss,
             "phones_right": phones_right,
@@ -182,7 +205,43 @@ class ZipStage(nn.Module):
             rows = attention[:, :heads, : allowed.shape[1], : allowed.shape[2]]
             inside = (rows * allowed[:, None]).sum(-1)  # (B, heads, T)
             losses.append(-(inside + 1e-4).log().mean(1)[known].mean() if bool(known.any()) else inside.sum() * 0)
-        return torch.stack(losses).mean()
+        return torch.stack(losses).mean() if losses else allowed.new_zeros((), dtype=torch.float32)
+
+
+class ZipStage(PairStage):
+    """Two towers: the text tower is frozen, the speech tower too unless it is to be trained."""
+
+    model: ZipperModel
+    weights: ZipLoss
+
+    def __init__(self, model: ZipperModel, weights: ZipLoss, train_speech: bool = True) -> None:
+        super().__init__(model, weights)
+        model.text.requires_grad_(False)
+        model.speech.requires_grad_(train_speech)
+
+    def _source_times(self, batch: PairBatch) -> Tensor:
+        """Source times as inexact as tracking will make them."""
+        times = source_times(batch, self.model.config)
+        slips = (torch.rand_like(times) < self.weights.time_slips) * (torch.rand_like(times) - 0.5)
+        return (times + torch.randn_like(times) * self.weights.time_noise + slips).clamp(min=0)
+
+
+class SingleStage(PairStage):
+    """A single decoder, all of which is tuned."""
+
+    def _source_times(self, batch: PairBatch) -> None:
+        """None: it takes no positions but those of the sequence."""
+
+
+def _strayed(out: ZipperOutput, modality: Modality, targets: Tensor) -> dict[str, Tensor]:
+    """What it costs that the next token might be of the other modality, by name; nothing where it cannot be.
+
+    targets (B, T - 1 or T): IGNORED where there is no loss.
+    """
+    if modality not in out.strayed:
+        return {}
+    known = targets != IGNORED
+    return {f"{modality}_strayed": out.strayed[modality][:, : targets.shape[1]][known].mean()}
 
 
 def _next(ids: Tensor, lengths: Tensor) -> Tensor:
@@ -202,7 +261,7 @@ def completed_pieces(batch: PairBatch) -> Tensor:
     return torch.where((latest >= 0) & (positions < batch.speech_length[:, None]), targets, IGNORED)
 
 
-def source_times(batch: PairBatch, zips: ZipConfig) -> Tensor:
+def source_times(batch: PairBatch, config: FusedConfig) -> Tensor:
     """Time in the source at which each target token belongs, (B, T) seconds.
 
     Text lies at the middle of its span of speech, speech at the piece that began last. Where the times are unknown
@@ -212,11 +271,11 @@ def source_times(batch: PairBatch, zips: ZipConfig) -> Tensor:
     if batch.task == "recognize":
         middles = batch.spans.float().mean(-1)
         steady = _steady(batch.text.shape[1], batch.text_length, batch.speech_length)
-        return torch.where(_aligned(known), middles.clamp(min=0), steady) * zips.speech_seconds_per_token
+        return torch.where(_aligned(known), middles.clamp(min=0), steady) * config.seconds_per_token("speech")
     positions = torch.arange(batch.speech.shape[1], device=known.device)
     begun = (batch.spans[:, None, :, 0] <= positions[:, None]) & known[:, None]
     steady = _steady(batch.speech.shape[1], batch.speech_length, batch.text_length)
-    return torch.where(_aligned(known), begun.sum(-1).float(), steady) * zips.text_seconds_per_token
+    return torch.where(_aligned(known), begun.sum(-1).float(), steady) * config.seconds_per_token("text")
 
 
 def _aligned(known: Tensor) -> Tensor:

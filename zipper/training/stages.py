@@ -1,7 +1,9 @@
-"""Each stage put together: read what the stages before it wrote, train, write what the next ones read.
+"""The stages up to the towers put together: read what the stages before wrote, train, write what the next ones read.
+
+`zip` and `single` are in pair_stages.py.
 
 In a work folder: features/SOURCE, labels/SOURCE, tokens/SOURCE (stores), text/ (tokenizer and ids), runs/STAGE
-(weights, state and log of each run), speech_tokenizer/, pretrain-text/, pretrain-speech/ and zipper/ (results).
+(weights, state and log of each run), speech_tokenizer/, pretrain-text/, pretrain-speech/, zipper/, single/ (results).
 """
 
 import json
@@ -15,25 +17,21 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from zipper.data.held_out import READERS, TENTHS, is_held_out
-from zipper.data.labels import Aligned, read_aligned
-from zipper.data.pairs import Pairs, Task
+from zipper.data.held_out import is_held_out
 from zipper.data.phones import PHONES
 from zipper.data.speech_vocabulary import SpeechVocabulary
 from zipper.data.store import Store, StoreWriter
 from zipper.errors import ConfigError
-from zipper.model.checkpoint import load, load_tower, save, save_tower
-from zipper.model.config import MODALITIES, TowerConfig, ZipConfig, ZipperConfig
+from zipper.model.checkpoint import load_zipper, save_tower
+from zipper.model.config import TowerConfig
 from zipper.model.tower import Tower
-from zipper.model.zipper import ZipperModel
 from zipper.rates import FRAMES_PER_TOKEN
 from zipper.speech.quantizer import ConvBlock, Quantizer, QuantizerConfig
 from zipper.speech.tokenizer import SpeechTokenizer
 from zipper.speech.whisper_encoder import EncoderConfig, WhisperEncoder, from_hugging_face
 from zipper.text.lexicon import MIN_COUNT, Lexicon, count_words
 from zipper.text.tokenizer import TextTokenizer
-from zipper.training.config import FusionConfig, PretrainConfig, TokenizerConfig, TowerSize
-from zipper.training.fusion import Mixture, ZipStage
+from zipper.training.config import PretrainConfig, TokenizerConfig, TowerSize
 from zipper.training.loop import Trainer
 from zipper.training.pretrain import PretrainStage, Windows, pack_tokens, speech_segments
 from zipper.training.tokenizer_phones import FrameBatches, PhoneTokenizerStage, statistics
@@ -41,7 +39,6 @@ from zipper.training.tokenizer_phones import FrameBatches, PhoneTokenizerStage, 
 log = logging.getLogger(__name__)
 
 STATISTICS_BATCHES = 6
-HELD_OUT_BATCHES = 3  # of each group of held-out people in the log of the fusion
 TIED_STD = 0.02  # size of the rows of an embedding that is tied to a softmax
 
 
@@ -188,7 +185,7 @@ def pretrain_text(config: PretrainConfig, work: Path, resume: bool) -> None:
     tokenizer = TextTokenizer.from_pretrained(work / "text")
     torch.manual_seed(config.loop.seed)
     if config.start:
-        tower = load(Path(config.start)).text.float()
+        tower = load_zipper(config.start).text
     else:
         tower = Tower(tower_config(config.tower, tokenizer.vocab_size, tokenizer.begin_id, tokenizer.end_id))
     _pretrain(tower, np.load(work / "text" / "ids.npy", mmap_mode="r"), config, work, "pretrain-text", resume)
@@ -233,95 +230,7 @@ def code_embeddings(quantizer: Quantizer, width: int) -> Tensor:
     return rotated / rotated.std() * TIED_STD
 
 
-def train_fusion(config: FusionConfig, work: Path, resume: bool) -> None:
-    """Stage `zip`: writes work/zipper, a whole model."""
-    tokenizer = TextTokenizer.from_pretrained(work / "text")
-    if config.start:
-        model = load(Path(config.start)).float()
-        if config.new_text_tower:
-            model.text.load_state_dict(load_tower(work / "pretrain-text").state_dict())
-    else:
-        model = fused_model(load_tower(work / "pretrain-text"), load_tower(work / "pretrain-speech"), config)
-    ids = SpeechVocabulary.of_tower(model.config.speech).specials
-
-    def pairs(task: Task, sources: Sequence[str], dropout: float, held_out: bool = False) -> Pairs:
-        return Pairs(
-            task,
-            work,
-            aligned_rows(work, sources, held_out),
-            tokenizer,
-            ids,
-            config.batch_tokens,
-            config.loop.seed,
-            dropout,
-        )
-
-    windows = Windows(
-        pack_tokens(speech_segments(work, config.asr), *ids), 16, config.batch_tokens // 16, config.loop.seed
-    )
-    asr_share, tts_share, speech_share = config.mixture
-    mixture = Mixture(
-        [
-            (pairs("recognize", config.asr, 0.0), asr_share),
-            (pairs("synthesize", config.tts, config.dropout), tts_share),
-            (windows, speech_share),
-        ]
-    )
-    stage = ZipStage(model, config.loss)
-    if config.compile:
-        compile_fused(model)
-    held_out = {
-        group: [pairs(task, sources, 0.0, held_out=True)(number) for number in range(HELD_OUT_BATCHES)]
-        for group, task, sources in held_out_groups(work, config)
-    }
-    trainer = Trainer(stage, mixture, config.loop, work / "runs" / "zip", held_out)
-    trainer.run(resume)
-    if not trainer.processes.is_main:
-        return
-    save(model.eval(), work / "zipper")
-    tokenizer.save(work / "zipper")
-    if words := Lexicon.from_pretrained(work / "text"):
-        words.save(work / "zipper")
-
-
 def compile_blocks(blocks: Iterable[torch.nn.Module]) -> None:
     """Let torch.compile fuse what lies between the matrix products of each block; the names of weights stay."""
     for block in blocks:
         block.compile(dynamic=True)
-
-
-def compile_fused(model: ZipperModel) -> None:
-    """The same for both towers and the zips between them."""
-    zips = [model.zips.block(point, m) for point in range(model.config.zip_points) for m in MODALITIES]
-    compile_blocks([*model.text.blocks, *model.speech.blocks, *zips])
-
-
-def fused_model(text: Tower, speech: Tower, config: FusionConfig) -> ZipperModel:
-    """Two pre-trained towers with fresh zips, gates closed."""
-    zips = ZipConfig(config.text_interval, config.speech_interval, config.heads, config.positions)
-    model = ZipperModel(ZipperConfig(text.config, speech.config, zips))
-    model.text.load_state_dict(text.state_dict())
-    model.speech.load_state_dict(speech.state_dict())
-    return model
-
-
-def aligned_rows(work: Path, sources: Sequence[str], held_out: bool = False) -> list[tuple[str, Aligned]]:
-    """(source, row) of every utterance that is not held out, or of those that are."""
-    return [
-        (name, row)
-        for name in sources
-        for row in read_aligned(work / "labels" / name)
-        if is_held_out(row.id) == held_out
-    ]
-
-
-def held_out_groups(work: Path, config: FusionConfig) -> list[tuple[str, Task, tuple[str, ...]]]:
-    """(group, task, sources) of the held-out people among the sources, without groups that are empty."""
-    readers = tuple(name for name in config.asr if name in READERS)
-    strangers = tuple(name for name in config.asr if name in TENTHS)
-    groups: list[tuple[str, Task, tuple[str, ...]]] = [
-        ("readers", "recognize", readers),
-        ("strangers", "recognize", strangers),
-        ("voice", "synthesize", config.tts),
-    ]
-    return [group for group in groups if aligned_rows(work, group[2], held_out=True)]

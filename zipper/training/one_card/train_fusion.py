@@ -33,9 +33,10 @@ from zipper.training.loop import Trainer
 from zipper.training.one_card.bundle import UNKNOWN_PHONE, Row, read_bundle
 from zipper.training.one_card.tokenize_speech import load_quantizer
 from zipper.training.one_card.train_text_tower import DeviceWindows, add_options, pretrain, start_logging, tower_size
+from zipper.training.pair_stages import compile_fused, fused_model
 from zipper.training.pretrain import pack_tokens
 from zipper.training.schedule import LoopConfig
-from zipper.training.stages import compile_fused, fused_model, speech_tower
+from zipper.training.stages import speech_tower
 
 log = logging.getLogger(__name__)
 
@@ -236,7 +237,9 @@ def run(a: argparse.Namespace, device: torch.device, pool: ProcessPoolExecutor |
     tower = speech_tower(tower_size(a), quantizer, a.seed)
     speech = pretrain(tower, windows, a, 3e-3, a.speech_seconds, a.out / "pretrain-speech")
 
-    config = FusionConfig(LoopConfig(steps=0), (), (), a.interval, a.interval, a.heads)
+    config = FusionConfig(
+        LoopConfig(steps=0), (), (), text_interval=a.interval, speech_interval=a.interval, heads=a.heads
+    )
     model = fused_model(load_tower(a.out / "pretrain-text").float(), speech.float(), config)
     if a.compile:
         compile_fused(model)

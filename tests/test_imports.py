@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # Lowest first. A part of zipper, a module or a folder, may import itself and every part of the layers before.
 LAYERS = (
     {"errors", "limits", "rates"},
-    {"configuration", "files"},
+    {"configuration", "files", "tensors"},
     {"results", "weights", "audio", "text"},  # what requests return is data, which every part may name
     {"speech", "subtitles", "terminal"},
     {"model"},

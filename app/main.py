@@ -55,8 +55,11 @@ def _serve(arguments: Sequence[str] | None) -> None:
 def _serve_page(settings: "Settings") -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     logging.getLogger("zipper").setLevel(logging.INFO)
-    from app import server
-    from app.models import load_model
+    from zipper import startup
+
+    with startup.importing():
+        from app import server
+        from app.models import load_model
 
     blocks = server.launch(load_model(settings.model), settings)
     try:

@@ -139,11 +139,6 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
     assert ended.value.code == 0 and len(capsys.readouterr().out) > 200
 
 
-def test_import_of_the_package_is_cheap() -> None:
-    code = "import sys, zipper; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
-
-
 @pytest.mark.usefixtures("tiny")
 @pytest.mark.parametrize("file_format", cli.FORMATS)
 def test_transcribe(clip: str, capsys: pytest.CaptureFixture[str], file_format: str) -> None:

@@ -10,8 +10,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # Lowest first. A part of zipper, a module or a folder, may import itself and every part of the layers before.
 LAYERS = (
-    {"errors", "limits", "rates"},
-    {"configuration", "files"},
+    {"errors", "limits", "rates", "startup"},
+    {"configuration", "files", "tensors"},
     {"results", "weights", "audio", "text"},  # what requests return is data, which every part may name
     {"speech", "subtitles", "terminal"},
     {"model"},
@@ -36,6 +36,7 @@ PUBLIC = {
     "zipper.limits",
     "zipper.rates",
     "zipper.results",
+    "zipper.startup",
 }
 
 

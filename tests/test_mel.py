@@ -7,12 +7,18 @@ import torch
 
 from zipper.audio.mel import MAX_HZ, MIN_HZ, WINDOW, MelSpectrogram, band_edges, filterbank
 from zipper.audio.mel_scale import hz_to_mel, mel_to_hz
-from zipper.rates import MELS, VOCODER_HOP, VOCODER_RATE
+from zipper.rates import MELS, SPEECH_RATE, VOCODER_HOP, VOCODER_RATE, WHISPER_MELS, WHISPER_WINDOW
+from zipper.speech.whisper_encoder import mel_filters
 
 
 def test_filterbank_is_librosas() -> None:
     expected = librosa.filters.mel(sr=VOCODER_RATE, n_fft=WINDOW, n_mels=MELS, fmin=MIN_HZ, fmax=MAX_HZ)
-    np.testing.assert_allclose(filterbank().numpy(), expected, atol=1e-7)
+    np.testing.assert_allclose(filterbank().numpy(), expected, atol=1e-8)
+
+
+def test_the_filterbank_of_the_encoder_is_librosas() -> None:
+    expected = librosa.filters.mel(sr=SPEECH_RATE, n_fft=WHISPER_WINDOW, n_mels=WHISPER_MELS)
+    np.testing.assert_allclose(mel_filters(WHISPER_MELS).numpy(), expected, atol=1e-8)
 
 
 def test_spectrogram_is_librosas() -> None:

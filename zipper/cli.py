@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
-from zipper import __version__, limits, terminal, weights
+from zipper import __version__, limits, startup, terminal, weights
 from zipper.errors import AudioError, LimitError, OptionError, StorageError, ZipperError
 from zipper.inference import arguments
 
@@ -82,7 +82,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             terminal.tell(f"a command is missing; {PROGRAM} --help lists them all.")
             return 2
         if arguments[0] in DELEGATED:
-            return int(import_module(DELEGATED[arguments[0]][0]).main(arguments[1:]) or 0)
+            with startup.importing():
+                command = import_module(DELEGATED[arguments[0]][0])
+            return int(command.main(arguments[1:]) or 0)
         options = build_parser().parse_args(arguments)
         return int(options.run(options) or 0)
     except ZipperError as error:
@@ -203,7 +205,8 @@ def _whole(name: str, low: int, high: int) -> Callable[[str], int]:
 
 
 def _load(options: argparse.Namespace) -> "Zipper":
-    from zipper.api import Zipper
+    with startup.importing():
+        from zipper.api import Zipper
 
     return Zipper.from_pretrained(options.model or None)
 
@@ -282,10 +285,11 @@ def _check_wav(output: str) -> None:
 
 
 def _synthesize(options: argparse.Namespace) -> None:
-    from zipper.audio.io import wav_bytes
-    from zipper.export import export
-    from zipper.inference.components import read_voices
-    from zipper.text.normalize import normalize
+    with startup.importing():
+        from zipper.audio.io import wav_bytes
+        from zipper.export import export
+        from zipper.inference.components import read_voices
+        from zipper.text.normalize import normalize
 
     _check_wav(options.output)
     if options.words and options.output == terminal.STANDARD:

@@ -20,7 +20,7 @@ def tokenizer() -> SpeechTokenizer:
     torch.manual_seed(0)
     encoder = WhisperEncoder(EncoderConfig(width=32, depth=2, heads=2))
     quantizer = Quantizer(QuantizerConfig(phones=5, feature_width=32, width=32, kernel=3, levels=(4, 4, 3)))
-    return SpeechTokenizer(encoder, quantizer).eval()
+    return SpeechTokenizer(encoder.eval().requires_grad_(False), quantizer.eval().requires_grad_(False))
 
 
 def noise(seconds: float) -> np.ndarray:

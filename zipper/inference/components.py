@@ -120,6 +120,9 @@ def read_voices(folder: str | os.PathLike[str]) -> list[str]:
 def load_components(folder: str | os.PathLike[str]) -> Components:
     """Read every part from a folder such as ``assets``; WeightsError or ConfigError says which one is
     wrong.
+
+    Those of the way from and to sound are checked, and get their weights when they are first used: recognition needs
+    no vocoder, synthesis no encoder of sound.
     """
     from zipper.speech.detokenizer import Detokenizer
     from zipper.speech.tokenizer import SpeechTokenizer

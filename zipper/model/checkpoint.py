@@ -15,8 +15,7 @@ from typing import Any
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
-from torch import Tensor, nn
+from torch import Tensor
 
 from zipper import files
 from zipper.errors import ConfigError, StorageError, WeightsError
@@ -25,6 +24,9 @@ from zipper.model.fused import FusedModel
 from zipper.model.single_decoder import SingleDecoder
 from zipper.model.tower import Tower
 from zipper.model.zipper import ZipperModel
+from zipper.tensors import fill as fill
+from zipper.tensors import read_tensors as read_tensors
+from zipper.tensors import uninitialized
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -48,7 +50,8 @@ def load(folder: str | os.PathLike[str]) -> FusedModel:
     Raises WeightsError or ConfigError.
     """
     config = config_from_dict(read_json(Path(folder) / CONFIG_FILE))
-    model = SingleDecoder(config) if isinstance(config, SingleDecoderConfig) else ZipperModel(config)
+    with uninitialized():
+        model = SingleDecoder(config) if isinstance(config, SingleDecoderConfig) else ZipperModel(config)
     fill(model, read_model_tensors(folder))
     return model.eval()
 
@@ -97,7 +100,8 @@ def save_tower(tower: Tower, folder: str | os.PathLike[str]) -> None:
 def load_tower(folder: str | os.PathLike[str]) -> Tower:
     """Read a lone tower, float32 and in evaluation mode. Raises WeightsError or ConfigError."""
     config = TowerConfig.from_dict(read_json(Path(folder) / CONFIG_FILE))
-    tower = Tower(config)
+    with uninitialized():
+        tower = Tower(config)
     fill(tower, read_tensors(Path(folder) / WEIGHTS_FILE))
     return tower.eval()
 
@@ -139,31 +143,3 @@ def read_json(path: Path) -> Any:
         raise WeightsError(f"The model's {path.name} cannot be read at {path}.") from error
     except ValueError as error:
         raise WeightsError(f"{path} is not valid JSON.") from error
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Tensors of a safetensors file, on the CPU. Raises WeightsError when missing or corrupt."""
-    try:
-        return safetensors.torch.load_file(path)
-    except OSError as error:
-        raise WeightsError(f"The model's weights cannot be read at {path}.") from error
-    except SafetensorError as error:
-        raise WeightsError(f"The weights in {path} are corrupt.") from error
-
-
-def fill(module: nn.Module, tensors: dict[str, Tensor]) -> None:
-    """Give a module tensors of exactly its names and shapes, as float32.
-
-    Raises WeightsError.
-    """
-    expected = module.state_dict()
-    if expected.keys() != tensors.keys():
-        names = sorted(expected.keys() ^ tensors.keys())
-        raise WeightsError(f"The weights do not fit the config: {len(names)} names differ, first {names[0]}.")
-    for name, tensor in tensors.items():
-        if tensor.shape != expected[name].shape:
-            found, wanted = tuple(tensor.shape), tuple(expected[name].shape)
-            raise WeightsError(f"The weights do not fit the config: {name} is {found}, not {wanted}.")
-        if not tensor.is_floating_point() or not tensor.isfinite().all():
-            raise WeightsError(f"The weights are damaged: {name} does not hold finite numbers.")
-    module.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
@@ -20,9 +18,10 @@ from zipper.rates import MELS, VOCODER_HOP, VOCODER_RATE, VOCODER_SAMPLES_PER_TO
 from zipper.speech.acoustic import NOISE_LEVEL, AcousticConfig, AcousticModel, token_position
 from zipper.speech.delivery import AS_GENERATED, Delivery, frames_of, samples_of
 from zipper.speech.hifigan import HifiGan, HifiGanConfig
+from zipper.tensors import Stored, read_tensors, uninitialized
 
 CONFIG_FILE, ACOUSTIC_FILE, VOCODER_FILE = "config.json", "model.safetensors", "hifigan.safetensors"
-UNFIT = (OSError, ValueError, KeyError, TypeError, RuntimeError, ConfigError, SafetensorError)
+UNFIT = (OSError, ValueError, KeyError, TypeError, RuntimeError, ConfigError, WeightsError)
 NOISE_BLOCK = 64  # frames of noise drawn together, so that any stretch of it can be drawn again
 VOCODER_BLOCK = 128  # frames the vocoder turns into sound at once, 1.5 s: 512 took 400 MB more and no less time
 FIRST_PIECE = 24  # frames, 0.28 s, before the first sound of a stream
@@ -58,9 +57,13 @@ class Detokenizer:
 
     sample_rate = VOCODER_RATE
 
-    def __init__(self, acoustic: AcousticModel, vocoder: HifiGan) -> None:
-        self.acoustic = acoustic.eval().requires_grad_(False)
-        self.vocoder = vocoder.eval().requires_grad_(False)
+    def __init__(self, acoustic: AcousticModel | Stored[AcousticModel], vocoder: HifiGan | Stored[HifiGan]) -> None:
+        self._acoustic = acoustic if isinstance(acoustic, Stored) else Stored(acoustic)
+        self._vocoder = vocoder if isinstance(vocoder, Stored) else Stored(vocoder, prepare=HifiGan.arrange)
+        for part in (self._acoustic, self._vocoder):
+            part.unfilled.eval().requires_grad_(False)
+        self.config = self._acoustic.unfilled.config
+        self.reach = self._vocoder.unfilled.config.reach
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> "Detokenizer":
@@ -71,19 +74,36 @@ class Detokenizer:
                 raise WeightsError(f"The detokenizer in {folder} lacks {name}.")
         try:
             config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-            acoustic = AcousticModel(from_plain(AcousticConfig, config["acoustic"], CONFIG_FILE))
-            vocoder = HifiGan(from_plain(HifiGanConfig, config["vocoder"], CONFIG_FILE))
-            acoustic.load_state_dict(renamed(load_file(folder / ACOUSTIC_FILE)))
-            vocoder.load_state_dict(load_file(folder / VOCODER_FILE))
+            with uninitialized():
+                acoustic = AcousticModel(from_plain(AcousticConfig, config["acoustic"], CONFIG_FILE))
+                vocoder = HifiGan(from_plain(HifiGanConfig, config["vocoder"], CONFIG_FILE))
+            return cls(
+                Stored(acoustic, renamed(read_tensors(folder / ACOUSTIC_FILE))),
+                Stored(vocoder, read_tensors(folder / VOCODER_FILE), HifiGan.arrange),
+            )
         except UNFIT as error:
             message = f"The detokenizer in {folder} is corrupt or its weights do not fit it."
             raise WeightsError(message) from error
-        return cls(acoustic, vocoder)
+
+    @property
+    def acoustic(self) -> AcousticModel:
+        """The network from tokens to mel, with its weights."""
+        return self._acoustic.get()
+
+    @property
+    def vocoder(self) -> HifiGan:
+        """The network from mel to sound, with its weights as its convolutions read them."""
+        return self._vocoder.get()
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the weights are in memory, as they are from the first sound on."""
+        return self._acoustic.is_loaded or self._vocoder.is_loaded
 
     def save(self, folder: Path) -> None:
         """Write what from_pretrained reads; the vocoder in half precision, which cannot be heard."""
-        config = {"acoustic": asdict(self.acoustic.config), "vocoder": asdict(self.vocoder.config)}
-        halved = {name: weight.half() for name, weight in self.vocoder.state_dict().items()}
+        config = {"acoustic": asdict(self.config), "vocoder": asdict(self.vocoder.config)}
+        halved = {name: weight.half().contiguous() for name, weight in self.vocoder.state_dict().items()}
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -95,7 +115,7 @@ class Detokenizer:
     @property
     def voices(self) -> list[str]:
         """Names that decode and stream take."""
-        return list(self.acoustic.config.voices)
+        return list(self.config.voices)
 
     def decode(self, tokens: np.ndarray, voice: str, seed: int = 0, delivery: Delivery = AS_GENERATED) -> np.ndarray:
         """Tokens (n,) -> samples (882 n,) at speed 1; OptionError for an unknown voice or a token out of range."""
@@ -124,8 +144,8 @@ class Detokenizer:
 
     def _take(self, progress: _Progress, tokens: np.ndarray) -> None:
         tokens = np.asarray(tokens, np.int64).reshape(-1)
-        if len(tokens) and not 0 <= tokens.min() <= tokens.max() < self.acoustic.config.codes:
-            raise OptionError(f"Speech tokens must lie in 0..{self.acoustic.config.codes - 1}.")
+        if len(tokens) and not 0 <= tokens.min() <= tokens.max() < self.config.codes:
+            raise OptionError(f"Speech tokens must lie in 0..{self.config.codes - 1}.")
         progress.tokens = np.concatenate([progress.tokens, tokens])
 
     @torch.inference_mode()
@@ -134,7 +154,7 @@ class Detokenizer:
 
         A list, not a generator, so that inference mode never leaks to the caller between two pieces.
         """
-        total, reach = len(progress.tokens), self.vocoder.config.reach
+        total, reach = len(progress.tokens), self.reach
         ready = frames_of(total, progress.delivery) if final else self._decided(progress) - reach
         edges = _edges(progress.frames, ready, sizes, final)
         known = min(edges[-1] + reach, frames_of(total, progress.delivery))
@@ -142,7 +162,8 @@ class Detokenizer:
             return []
         if known > len(progress.mel):
             progress.mel = torch.cat([progress.mel, self._mel(progress, len(progress.mel), known)])
-        sound = [self.vocoder.window(progress.mel, first, last).numpy() for first, last in pairwise(edges)]
+        vocoder = self.vocoder
+        sound = [vocoder.window(progress.mel, first, last).numpy() for first, last in pairwise(edges)]
         progress.frames = edges[-1]
         surplus = max(0, edges[-1] * VOCODER_HOP - samples_of(total, progress.delivery))
         sound[-1] = sound[-1][: len(sound[-1]) - surplus]
@@ -150,7 +171,7 @@ class Detokenizer:
 
     def _decided(self, progress: _Progress) -> int:
         """Mel frames that no further token can change."""
-        config = self.acoustic.config
+        config = self.config
         last = len(progress.tokens) - 1 - config.token_reach[1]  # last token whose features stand
         if last < 1:
             return 0
@@ -161,7 +182,7 @@ class Detokenizer:
 
     def _mel(self, progress: _Progress, first: int, last: int) -> Tensor:
         """Log-mel frames first..last (T, M) from the tokens within reach of them."""
-        config = self.acoustic.config
+        config, acoustic = self.config, self.acoustic
         total = len(progress.tokens)
         start = max(0, first - config.frame_reach[0])
         end = min(frames_of(total, progress.delivery), last + config.frame_reach[1])
@@ -171,11 +192,9 @@ class Detokenizer:
         until = min(total, high + 2 + config.token_reach[1])
         codes = torch.from_numpy(progress.tokens[begin:until])[None]
         voice = torch.tensor([progress.voice])
-        h = self.acoustic.spread(self.acoustic.encode(codes, voice), frames, begin, delivery=progress.delivery)
+        h = acoustic.spread(acoustic.encode(codes, voice), frames, begin, delivery=progress.delivery)
         noise = torch.from_numpy(_noise(progress.seed, start, end))[None]
-        mel = self.acoustic.restore(
-            self.acoustic.refine(self.acoustic.coarse(h, voice, delivery=progress.delivery), noise)
-        )
+        mel = acoustic.restore(acoustic.refine(acoustic.coarse(h, voice, delivery=progress.delivery), noise))
         return mel[0, first - start : last - start]
 
 

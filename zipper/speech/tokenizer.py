@@ -8,15 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import nn
+from safetensors.torch import save_file
 
 from zipper.configuration import from_plain
 from zipper.errors import ConfigError, WeightsError
 from zipper.rates import TOKEN_RATE, TOKEN_SAMPLES
 from zipper.speech.quantizer import Quantizer, QuantizerConfig
 from zipper.speech.whisper_encoder import EncoderConfig, WhisperEncoder, log_mel
+from zipper.tensors import Stored, read_tensors, uninitialized
 
 WINDOW = 28 * TOKEN_RATE  # tokens; Whisper's encoder knows 30 s
 OVERLAP = 4 * TOKEN_RATE  # tokens that two windows share; the seam lies in the middle, 2 s from either edge
@@ -44,19 +43,36 @@ def windows(tokens: int) -> list[Window]:
     return [Window(s, s + WINDOW, a, b) for s, a, b in zip(starts, cuts[:-1], cuts[1:], strict=True)]
 
 
-class SpeechTokenizer(nn.Module):
+class SpeechTokenizer:
     """Encoder and quantizer, ready to run; deterministic."""
 
-    def __init__(self, encoder: WhisperEncoder, quantizer: Quantizer) -> None:
-        super().__init__()
-        if encoder.config.width != quantizer.config.feature_width:
+    def __init__(
+        self, encoder: WhisperEncoder | Stored[WhisperEncoder], quantizer: Quantizer | Stored[Quantizer]
+    ) -> None:
+        self._encoder = encoder if isinstance(encoder, Stored) else Stored(encoder)
+        self._quantizer = quantizer if isinstance(quantizer, Stored) else Stored(quantizer)
+        if self._encoder.unfilled.config.width != self._quantizer.unfilled.config.feature_width:
             raise ConfigError("The quantizer was made for features of another width than the encoder's.")
-        self.encoder, self.quantizer = encoder, quantizer
+
+    @property
+    def encoder(self) -> WhisperEncoder:
+        """The network from sound to features, with its weights."""
+        return self._encoder.get()
+
+    @property
+    def quantizer(self) -> Quantizer:
+        """The network from features to codes, with its weights."""
+        return self._quantizer.get()
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the weights are in memory, as they are from the first recording on."""
+        return self._encoder.is_loaded or self._quantizer.is_loaded
 
     @property
     def codes(self) -> int:
         """Number of codes; ids are 0 .. codes - 1."""
-        return self.quantizer.config.codes
+        return self._quantizer.unfilled.config.codes
 
     @torch.inference_mode()
     def encode(self, samples: np.ndarray) -> np.ndarray:
@@ -64,10 +80,10 @@ class SpeechTokenizer(nn.Module):
         audio = torch.from_numpy(np.ascontiguousarray(samples, np.float32))
         if not len(audio):
             return np.zeros(0, np.int64)
-        parts = []
+        encoder, quantizer, parts = self.encoder, self.quantizer, []
         for window in windows(math.ceil(len(audio) / TOKEN_SAMPLES)):
             piece = audio[window.start * TOKEN_SAMPLES : window.end * TOKEN_SAMPLES]
-            _, ids = self.quantizer.encode(self.encoder(log_mel(piece, self.encoder.config.mels)[None]))
+            _, ids = quantizer.encode(encoder(log_mel(piece, encoder.config.mels)[None]))
             parts.append(ids[0, window.first - window.start : window.last - window.start])
         return torch.cat(parts).numpy()
 
@@ -85,12 +101,14 @@ class SpeechTokenizer(nn.Module):
         path = Path(folder)
         try:
             config = json.loads((path / CONFIG_FILE).read_text(encoding="utf-8"))
-            encoder = WhisperEncoder(from_plain(EncoderConfig, config["encoder"], CONFIG_FILE))
-            quantizer = Quantizer(from_plain(QuantizerConfig, config["quantizer"], CONFIG_FILE))
-            encoder.load_state_dict({k: v.float() for k, v in load_file(path / ENCODER_FILE).items()})
-            quantizer.load_state_dict(load_file(path / QUANTIZER_FILE))
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError, ConfigError, SafetensorError) as error:
+            with uninitialized():
+                encoder = WhisperEncoder(from_plain(EncoderConfig, config["encoder"], CONFIG_FILE))
+                quantizer = Quantizer(from_plain(QuantizerConfig, config["quantizer"], CONFIG_FILE))
+            return cls(
+                Stored(encoder.eval().requires_grad_(False), read_tensors(path / ENCODER_FILE)),
+                Stored(quantizer.eval().requires_grad_(False), read_tensors(path / QUANTIZER_FILE)),
+            )
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, ConfigError, WeightsError) as error:
             raise WeightsError(
                 f"The speech tokenizer in {path.name} is missing, damaged or of another version; fetch it again."
             ) from error
-        return cls(encoder, quantizer).eval().requires_grad_(False)

@@ -1,9 +1,9 @@
-"""Numbers in English words, by num2words, and the rules for those that stand by themselves."""
+"""Numbers in English words, and the rules for those that stand by themselves."""
 
 import re
 from collections.abc import Callable
 
-from num2words import num2words
+from zipper.text.words_of import in_words
 
 LONGEST_NUMBER = 12  # digits; longer ones are read digit by digit
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -31,19 +31,19 @@ def cardinal(number: str) -> str:
     if len(whole) > LONGEST_NUMBER or (len(whole) > 1 and whole.startswith("0")):
         words = digits(whole)
     else:
-        words = _plain(num2words(int(whole or "0")))
+        words = _plain(in_words(int(whole or "0")))
     return f"{words} point {digits(decimals)}" if decimals else words
 
 
 def ordinal(number: str) -> str:
     """``"21"`` as ``"twenty-first"``."""
     number = number.replace(",", "")
-    return _plain(num2words(int(number), to="ordinal")) if len(number) <= LONGEST_NUMBER else digits(number)
+    return _plain(in_words(int(number), to="ordinal")) if len(number) <= LONGEST_NUMBER else digits(number)
 
 
 def year(number: str) -> str:
     """A year of one to four digits in words: ``"1984"`` as ``"nineteen eighty-four"``."""
-    return _plain(num2words(int(number), to="year"))
+    return _plain(in_words(int(number), to="year"))
 
 
 def digits(number: str) -> str:

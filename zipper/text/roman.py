@@ -2,10 +2,9 @@
 
 import re
 
-from num2words import num2words
-
 from zipper.text.abbreviations import STARTERS
 from zipper.text.numbers import Rule
+from zipper.text.words_of import in_words
 
 NUMERAL = r"(?=[IVXLCDM])M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
 VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
@@ -60,7 +59,7 @@ def _ruler(match: re.Match[str]) -> str:
         return match[0] if plain else f"{name} {_words(numeral)}"
     if numeral in ("X", "C", "L", "D", "M") and name not in ("Pius", "Leo", "Louis", "Charles", "Benedict", "Gregory"):
         return match[0]  # Malcolm X
-    ordinal = num2words(roman(numeral), to="ordinal").replace(",", "")
+    ordinal = in_words(roman(numeral), to="ordinal").replace(",", "")
     return f"{name} the {ordinal}"
 
 
@@ -71,7 +70,7 @@ def _third(match: re.Match[str]) -> bool:
 
 
 def _words(numeral: str) -> str:
-    return str(num2words(roman(numeral))).replace(",", "")
+    return str(in_words(roman(numeral))).replace(",", "")
 
 
 ROMAN: tuple[Rule, ...] = (

@@ -5,7 +5,6 @@ from typing import Any
 import gradio as gr
 
 from app.components.attention_map import AttentionMap
-from app.components.attention_map.figures import export_map
 from app.components.attention_map.payload import passage_payload
 from app.components.events import event_data
 from app.errors import guarded
@@ -22,6 +21,8 @@ def connect_map(heatmap: AttentionMap, result: gr.State) -> None:
     def export(current: DisplayedResult | None, event: gr.EventData) -> dict[str, Any]:
         if current is None:
             raise OptionError("There is no picture yet.")
+        from app.components.attention_map.figures import export_map  # matplotlib, which nothing else needs, takes 1 s
+
         selection = event_data(event, "passage", "view", "point", "head", "normalize")
         return gr.update(value=export_map(current, selection, new_folder()), visible=True)
 

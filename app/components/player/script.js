@@ -108,6 +108,13 @@ function fadeOut(ending) {
   }
 }
 
+// Finished speech that was there before anybody asked for it waits until somebody plays it.
+function offer({ run: id, url }) {
+  run = { id, url, over: true };
+  sound.src = url;
+  sound.hidden = false;
+}
+
 function stop() {
   sound.pause();
   if (run && !run.over) fadeOut(run);
@@ -126,3 +133,4 @@ function update() {
 element.addEventListener("stop-player", stop);
 for (const gesture of ["pointerdown", "keydown"]) document.addEventListener(gesture, open, { capture: true, once: true });
 watch("value", update);
+if (props.value?.url) offer(props.value);

@@ -29,6 +29,9 @@ KINDS = ("attention", "feed-forward")
 AS_TRAINED, AS_SET = "Gates as trained", "Gates as set"
 TRANSCRIPT, TRANSCRIPT_OF_SPEECH = "What is read", "What the model's own recognition hears in it"
 READY = "Close some gates, or all of them, then compare."
+EXAMPLE = (
+    "This is an example, made earlier with all gates closed on the right; your own takes its place when you start."
+)
 INTRODUCTION = (
     "Each zip point has two gates in each direction: one on what attention brings over from the other tower, one on "
     "the layers that digest it. All were closed when the fusion began; training opened them, some with a negative "
@@ -67,8 +70,7 @@ def compare_text(
     scale = gate_scale(model, "synthesis", factors)
     text = pair.check_text(text)
     yield pair.cleared("Speaking …")
-    said = {"text": text, "voice": voice or model.voices[0], "seed": check_seed(seed)}
-    link = Link("gates", direction="synthesis", gates=_given(factors), **said).query()
+    link = _link_to_text(text, voice or model.voices[0], seed, factors)
     before = yield from pair.synthesize(model, text, voice, seed, f"Synthesis, {AS_TRAINED.lower()}", link=link)
     first = pair.text_of((yield from _transcribe_speech(model, before)))
     yield pair.left_result(before, pair.marked_against(text, "the sentence", first, TRANSCRIPT_OF_SPEECH))
@@ -139,6 +141,11 @@ def _link_to_example(samples: Samples, reference: str, factors: Sequence[float |
     return Link("gates", direction="recognition", example=example.name, gates=_given(factors)).query()
 
 
+def _link_to_text(text: str, voice: str, seed: float | None, factors: Sequence[float | None]) -> str | None:
+    seeded = check_seed(seed)
+    return Link("gates", direction="synthesis", text=text, voice=voice, seed=seeded, gates=_given(factors)).query()
+
+
 def panel(model: Zipper, opening: Opening) -> None:
     """Build the tab."""
     gr.Markdown(INTRODUCTION)
@@ -155,7 +162,7 @@ def panel(model: Zipper, opening: Opening) -> None:
                 close = gr.Button("Close all", min_width=110, elem_id="gates-close")
                 trained = gr.Button("As trained", min_width=110, elem_id="gates-trained")
     run, stop = run_buttons("Compare before and after", "gates")
-    outputs = pair.build_pair("gates", AS_TRAINED, AS_SET, READY, opening.look)
+    outputs = pair.build_pair("gates", AS_TRAINED, AS_SET, READY, opening.look, EXAMPLE)
 
     def compare_gates(
         task: str, path: str | None, reference: str, text: str | None, voice: str | None, seed: float, *factors: float

@@ -45,12 +45,15 @@ class PairOutputs(PanelOutputs):
     right: Any = unchanged()
 
 
-def build_pair(name: str, left: str, right: str, ready: str, look: FirstLook | None) -> PairOutputs:
+def build_pair(
+    name: str, left: str, right: str, ready: str, look: FirstLook | None, example: str = EXAMPLE
+) -> PairOutputs:
     """Put the components on the page; name starts their ids, left and right are the headings.
 
-    ready: the status line to begin with; look: the example that is shown until the first run.
+    ready: the status line to begin with; look: the example that is shown until the first run,
+    and the sentence that says so.
     """
-    status = status_line(f"{EXAMPLE} {look.status}" if look else ready, f"{name}-status")
+    status = status_line(f"{example} {look.status}" if look else ready, f"{name}-status")
     first = opened(look)
     sides: list[Any] = []
     with gr.Row():

@@ -14,7 +14,8 @@ def panel(model: Zipper, openings: Mapping[str, Opening]) -> gr.Tabs:
 
     openings: how each of them with a comparison begins, by its id.
     """
-    with gr.Tabs(elem_id="explore-tabs", overflow_behavior="wrap") as tabs:
+    tabs = gr.Tabs(elem_id="explore-tabs", overflow_behavior="wrap")
+    with tabs:
         with gr.Tab("Gates", id="gates"):
             gates.panel(model, openings["gates"])
         with gr.Tab("Both ways", id="both"):

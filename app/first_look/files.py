@@ -20,6 +20,7 @@ from zipper.files import save
 from zipper.results import AlignmentHead, Attention, Passage, Speech, Token, Transcript, Word
 
 Samples = npt.NDArray[np.float32]
+ARRAYS = ("weights", "gates", "path")  # of each passage, followed by its number
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,12 +40,11 @@ def write(folder: Path, name: str, kept: KeptResult) -> None:
     """Write a result into a folder, which must lie below assets/examples. Raises StorageError."""
     result, arrays = kept.result, io.BytesIO()
     attentions = [passage.attention for passage in result.passages]
-    np.savez_compressed(
-        arrays,
-        **{f"weights_{i}": attention.weights for i, attention in enumerate(attentions)},
-        **{f"gates_{i}": attention.gates for i, attention in enumerate(attentions)},
-        **{f"path_{i}": attention.path.astype(np.uint16) for i, attention in enumerate(attentions)},
-    )
+    named: dict[str, Any] = {}
+    for i, attention in enumerate(attentions):
+        shrunk = (attention.weights, attention.gates, attention.path.astype(np.uint16))
+        named |= {f"{name}_{i}": array for name, array in zip(ARRAYS, shrunk, strict=True)}
+    np.savez_compressed(arrays, **named)
     described: dict[str, Any] = {
         "sound": kept.sound,
         "sample_rate": kept.sample_rate,
@@ -74,9 +74,6 @@ def read(folder: Path, name: str) -> KeptResult:
     else:
         result = Transcript(passages, len(samples) / rate, described["complete"])
     return KeptResult(result, described["sound"], samples, rate)
-
-
-ARRAYS = ("weights", "gates", "path")
 
 
 def _passage(passage: Passage) -> dict[str, Any]:

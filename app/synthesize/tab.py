@@ -168,7 +168,7 @@ def _link(
     model: Zipper, speech: Speech, text: str, temperature: float, speed: float = 1.0, pitch: float = 0.0
 ) -> str | None:
     """The link to speech of a text, without the values that the page shows to begin with."""
-    given = {"temperature": float(temperature), "speed": float(speed), "pitch": float(pitch)}
+    given: dict[str, Any] = {"temperature": float(temperature), "speed": float(speed), "pitch": float(pitch)}
     usual = dict(zip(given, _defaults(model)[2:], strict=True))
     options = {name: value for name, value in given.items() if value != usual[name]}
     return Link("synthesize", text=text, voice=speech.voice, seed=speech.seed, **options).query()
@@ -227,10 +227,10 @@ def panel(model: Zipper, page: Blocks, opening: Opening) -> None:
         return [text or "", *values]
 
     def run_link(link: Link) -> Iterator[SynthesizeOutputs]:
-        text, *values = _of_link(model, link)
+        text, voice, seed, *delivery = _of_link(model, link)
         if text in texts:  # often at once, as it is kept
-            return of_example(texts.index(text), *values)
-        return synthesize(model, text, *values)
+            return of_example(texts.index(text), voice, seed, *delivery)
+        return synthesize(model, text, voice, seed, *delivery)
 
     runs = [
         connect_run([go.click, text.submit], partial(synthesize, model), [text, *options], outputs),
@@ -243,11 +243,15 @@ def panel(model: Zipper, page: Blocks, opening: Opening) -> None:
 
 def _of_link(model: Zipper, link: Link) -> tuple[str | None, str, int, float, float, float]:
     """The arguments of `synthesize` that a link carries, and those to begin with where it says nothing."""
-    given = (link.voice, link.seed, link.temperature, link.speed, link.pitch)
-    voice, seed, temperature, speed, pitch = (
-        usual if value is None else value for value, usual in zip(given, _defaults(model), strict=True)
+    voice, seed, temperature, speed, pitch = _defaults(model)
+    return (
+        link.text,
+        link.voice or voice,
+        seed if link.seed is None else link.seed,
+        temperature if link.temperature is None else link.temperature,
+        speed if link.speed is None else link.speed,
+        pitch if link.pitch is None else link.pitch,
     )
-    return link.text, voice, seed, temperature, speed, pitch
 
 
 def _outputs(text: gr.Textbox, first: SynthesizeOutputs) -> SynthesizeOutputs:

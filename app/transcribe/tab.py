@@ -197,7 +197,7 @@ def panel(model: Zipper, page: Blocks, opening: Opening) -> None:
     outputs = replace(outputs, heatmap=heatmap)
 
     of_example = partial(transcribe_example, model, results, recordings)
-    names = [example.name for example in recordings]
+    names: list[str | None] = [example.name for example in recordings]
     starts = [recording.stop_recording, recording.upload, again.click]
     runs = [
         connect_run(starts, partial(transcribe, model), [recording], outputs),

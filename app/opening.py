@@ -7,7 +7,6 @@ from typing import Any
 import gradio as gr
 from gradio.events import Dependency
 
-from app.components.status import idle
 from app.errors import guarded
 from app.first_look.look import FirstLook
 from app.links import IN_EXPLORE, TABS, Known, Link, parse, with_head
@@ -53,16 +52,11 @@ class Opening:
 
 
 def connect_link(
-    page: gr.Blocks,
-    model: Zipper,
-    tabs: gr.Tabs,
-    explore_tabs: gr.Tabs,
-    notice: gr.HTML,
-    openings: Mapping[str, Opening],
+    model: Zipper, tabs: gr.Tabs, explore_tabs: gr.Tabs, notice: gr.HTML, openings: Mapping[str, Opening]
 ) -> None:
     """Read the query of the page's address when it is opened: choose its tab, and hand it to its panel.
 
-    notice: the line that says in a sentence what is wrong with a link.
+    notice: the `link_notice` of the page, which says in a sentence what is wrong with a link.
     """
     names = list(openings)
 
@@ -78,7 +72,9 @@ def connect_link(
             link = parse(values, Known.of(model)) if tab is not None else None
         except OptionError as error:
             said = f"{error} Nothing of it was used."
-            return [*chosen, gr.update(value=idle(said), visible=True), *(gr.skip() for _ in names)]
-        return [*chosen, gr.skip(), *(link if link and link.tab == name else gr.skip() for name in names)]
+            return [*chosen, said, *(gr.skip() for _ in names)]
+        return [*chosen, "", *(link if link and link.tab == name else gr.skip() for name in names)]
 
-    page.load(open_link, None, [tabs, explore_tabs, notice, *(openings[name].link for name in names)], **UNQUEUED)
+    outputs = [tabs, explore_tabs, notice, *(openings[name].link for name in names)]
+    # In the queue, though not in that of the model: only there a state that has changed starts what waits for it
+    notice.opened(open_link, None, outputs, show_progress="hidden", api_visibility="private")

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from app.about import tab as about
-from app.components.status import status_line
+from app.components.link_notice import link_notice
 from app.endpoints import add_endpoints
 from app.explore import tab as explore
 from app.first_look.look import PANELS, load
@@ -33,7 +33,7 @@ def build(model: Zipper, examples: bool = True) -> Blocks:
     )
     with page:
         gr.HTML(_header(), elem_id="header", padding=False)
-        notice = status_line("", "link-notice", visible=False)
+        notice = link_notice("link-notice")
         openings = {name: Opening(gr.State(None), load(name) if examples else None) for name in PANELS}
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
             with gr.Tab("Transcribe", id="transcribe"):
@@ -45,7 +45,7 @@ def build(model: Zipper, examples: bool = True) -> Blocks:
             with gr.Tab("About", id="about"):
                 about.panel()
         gr.HTML(f"<p>{html.escape(limits_text())}</p>", elem_id="bounds", padding=False)
-        connect_link(page, model, tabs, explore_tabs, notice, openings)
+        connect_link(model, tabs, explore_tabs, notice, openings)
         add_endpoints(model, page)
     return page
 

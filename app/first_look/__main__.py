@@ -51,13 +51,16 @@ def keep(looks: dict[str, FirstLook], folder: Path = FOLDER) -> None:
     folder.mkdir(exist_ok=True)
     index: dict[str, Any] = {}
     for panel, look in looks.items():
-        for name, displayed in zip(RESULTS[panel], look.displayed, strict=True):
+        results = dict(zip(RESULTS[panel], look.displayed, strict=True))
+        for name, displayed in results.items():
+            if displayed is None:
+                continue
             sound = _sound(displayed, name)
             files.write(folder, name, KeptResult(displayed.result, sound, displayed.samples, displayed.sample_rate))
         index[panel] = {
-            "results": list(RESULTS[panel]),
-            "titles": [displayed.title for displayed in look.displayed],
-            "link": look.displayed[0].link,
+            "results": [name if displayed else None for name, displayed in results.items()],
+            "titles": [displayed.title if displayed else None for displayed in look.displayed],
+            "link": look.displayed[0].link if look.displayed[0] else None,
             "status": look.status,
             "words": list(look.words),
         }

@@ -18,11 +18,12 @@ PANELS = ("transcribe", "synthesize", "gates", "both", "round")
 class FirstLook:
     """A finished example of one panel.
 
-    displayed: one result, or the left one and the right one of a comparison. status: the sentence that sums up a
+    displayed: the result, or the left one and the right one of a comparison, of which the latter is None where no word
+    was recognized. status: the sentence that sums up a
     comparison, otherwise empty. words: the marked words of each side of a comparison, as `marks` returns them.
     """
 
-    displayed: tuple[DisplayedResult, ...]
+    displayed: tuple[DisplayedResult | None, ...]
     status: str = ""
     words: tuple[dict[str, Any], ...] = ()
 
@@ -30,8 +31,11 @@ class FirstLook:
 def load(panel: str, folder: Path = FOLDER) -> FirstLook:
     """The example of a panel, one of `PANELS`. Raises OSError, AudioError where a file is missing or broken."""
     entry = json.loads((folder / INDEX).read_text(encoding="utf-8"))[panel]
-    displayed = []
+    displayed: list[DisplayedResult | None] = []
     for name, title in zip(entry["results"], entry["titles"], strict=True):
+        if name is None:
+            displayed.append(None)
+            continue
         kept = files.read(folder, name)
         displayed.append(DisplayedResult(kept.result, kept.samples, kept.sample_rate, 0.0, title, entry["link"]))
     return FirstLook(tuple(displayed), entry["status"], tuple(entry["words"]))

@@ -184,6 +184,7 @@ def opened(opening: Opening) -> SynthesizeOutputs:
     if opening.look is None:
         return replace(cleared(""), status=idle(READY), sound=None)
     (displayed,) = opening.look.displayed
+    assert displayed is not None
     outputs = on_maps(result_outputs(displayed, Stream(displayed.sample_rate)), example=True)
     return replace(outputs, status=idle(EXAMPLE))
 

@@ -174,6 +174,7 @@ def opened(opening: Opening) -> TranscribeOutputs:
     if opening.look is None:
         return replace(cleared(""), status=idle(READY), reference=_reference(None))
     (displayed,) = opening.look.displayed
+    assert displayed is not None
     said = example_of(displayed.samples)
     outputs = on_maps(result_outputs(displayed), example=True)
     return replace(outputs, status=idle(EXAMPLE), reference=_reference(said.text if said else None))

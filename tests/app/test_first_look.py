@@ -25,8 +25,10 @@ AGAIN = "The first look is not what the shipped weights make: run python -m app.
 WEIGHTS, SECONDS = 0.03, 0.05  # by which weights and times may differ on another processor
 
 
-def differences(kept: DisplayedResult, made: DisplayedResult) -> list[str]:
-    """In what two results differ, apart from rounding."""
+def differences(kept: DisplayedResult | None, made: DisplayedResult | None) -> list[str]:
+    """In what two results differ, apart from rounding; None stands for no words."""
+    if kept is None or made is None:
+        return [] if kept is made else ["words"]
     found = [] if kept.result.text == made.result.text else ["text"]
     found += [name for name in ("title", "link", "sample_rate") if getattr(kept, name) != getattr(made, name)]
     if isinstance(made.result, Speech):
@@ -79,6 +81,7 @@ def test_what_is_kept_is_what_the_shipped_weights_make(made: dict[str, FirstLook
 
 def test_a_difference_is_found() -> None:
     (kept,) = load("transcribe").displayed
+    assert kept is not None
     assert differences(kept, kept) == []
     left, right = load("gates").displayed
     assert {"text", "map"} <= set(differences(left, right))
@@ -103,7 +106,7 @@ def test_what_is_written_is_read_again(zipper: Zipper, tmp_path: Path, monkeypat
         assert (again.status, again.words) == (look.status, look.words)
         for kept, fresh in zip(again.displayed, look.displayed, strict=True):
             assert [d for d in differences(kept, fresh) if d != "sound"] == []
-            assert len(kept.samples) == len(fresh.samples)
+            assert fresh is None or kept is not None and len(kept.samples) == len(fresh.samples)
 
 
 def test_the_files_are_small() -> None:

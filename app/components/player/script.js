@@ -65,7 +65,11 @@ function playedSeconds() {
 }
 
 function showProgress() {
-  if (run && !run.over) note.textContent = `Playing while it is made: ${playedSeconds().toFixed(1)} s`;
+  if (!run || run.over) return;
+  const heard = context.state === "running"; // not where the page was opened by a link and nobody has clicked yet
+  note.textContent = heard
+    ? `Playing while it is made: ${playedSeconds().toFixed(1)} s`
+    : "It can be played as soon as it is made.";
 }
 
 async function playWhole(url) {

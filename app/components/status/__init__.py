@@ -11,9 +11,9 @@ from app.components.html import component
 HERE = Path(__file__).resolve().parent
 
 
-def status_line(text: str, elem_id: str, *, visible: bool = True) -> gr.HTML:
+def status_line(text: str, elem_id: str) -> gr.HTML:
     """A component that takes what `idle` and `busy` return; the sentence may contain user text."""
-    return component(HERE, elem_id, idle(text), default_css=True, visible=visible)
+    return component(HERE, elem_id, idle(text), default_css=True)
 
 
 def idle(text: str) -> dict[str, Any]:

@@ -7,9 +7,12 @@ from typing import Any
 import gradio as gr
 
 from app.about import tab as about
+from app.components.link_notice import link_notice
 from app.endpoints import add_endpoints
 from app.explore import tab as explore
+from app.first_look.look import PANELS, load
 from app.guard import Blocks
+from app.opening import Opening, connect_link
 from app.synthesize import tab as synthesize
 from app.theme import make_theme
 from app.transcribe import tab as transcribe
@@ -23,23 +26,26 @@ PURPOSE = (
 CLEAR_EVERY, CLEAR_AFTER = 600, 3600  # s between two clearings of files, and the age from which files are cleared
 
 
-def build(model: Zipper) -> Blocks:
-    """The whole page for a model."""
+def build(model: Zipper, examples: bool = True) -> Blocks:
+    """The whole page for a model; examples: whether it opens with the finished ones, which the shipped weights made."""
     page = Blocks(
         title="Zipper: text and speech, zipped", analytics_enabled=False, delete_cache=(CLEAR_EVERY, CLEAR_AFTER)
     )
     with page:
         gr.HTML(_header(), elem_id="header", padding=False)
-        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
+        notice = link_notice("link-notice")
+        openings = {name: Opening(gr.State(None), load(name) if examples else None) for name in PANELS}
+        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
             with gr.Tab("Transcribe", id="transcribe"):
-                transcribe.panel(model, page)
+                transcribe.panel(model, page, openings["transcribe"])
             with gr.Tab("Synthesize", id="synthesize"):
-                synthesize.panel(model, page)
+                synthesize.panel(model, page, openings["synthesize"])
             with gr.Tab("Explore", id="explore"):
-                explore.panel(model)
+                explore_tabs = explore.panel(model, openings)
             with gr.Tab("About", id="about"):
                 about.panel()
         gr.HTML(f"<p>{html.escape(limits_text())}</p>", elem_id="bounds", padding=False)
+        connect_link(model, tabs, explore_tabs, notice, openings)
         add_endpoints(model, page)
     return page
 

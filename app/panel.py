@@ -6,7 +6,7 @@ with components in place of values, says where the values go.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -19,6 +19,7 @@ from app.errors import guarded, plain_text
 from app.state import MODEL, UNQUEUED
 from zipper.errors import AudioError, OptionError, ZipperError
 
+LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.1, 1.5  # of speech, as the page offers them
 LARGEST_SEED = 2**53 - 1  # JavaScript and JSON readers keep whole numbers exact up to here
 NO_RECORDING = "There is no recording yet: record something, upload a file or choose an example."
 
@@ -40,6 +41,7 @@ class PanelOutputs:
 
 
 Outputs = TypeVar("Outputs", bound=PanelOutputs)
+MAPS = ("heatmap", "left_map", "right_map")  # fields of outputs that hold a map
 Handler = Callable[..., Iterator[Outputs]]
 
 
@@ -50,6 +52,13 @@ def with_errors(updates: Iterator[Outputs], outputs: type[Outputs]) -> Iterator[
     except (ZipperError, gr.Error) as error:
         yield outputs(status=idle(plain_text(error)))
         raise
+
+
+def on_maps(update: Outputs, **fields: Any) -> Outputs:
+    """The same update, with more fields in the payload of each map that it shows."""
+    shown = {name: getattr(update, name, None) for name in MAPS}
+    maps = {name: value for name, value in shown.items() if isinstance(value, dict) and "passages" in value}
+    return replace(update, **{name: {**value, **fields} for name, value in maps.items()})
 
 
 def connect_run(
@@ -97,6 +106,11 @@ def connect_stop(stop: gr.Button, status: gr.HTML, runs: Sequence[Dependency]) -
 def download(path: str) -> dict[str, Any]:
     """The update of a download button that offers a file."""
     return gr.update(value=path, interactive=True)
+
+
+def initial(update: dict[str, Any]) -> dict[str, Any]:
+    """An update as arguments of a component that is being made, so that it begins with what it would be updated to."""
+    return {name: value for name, value in update.items() if name != "__type__"}
 
 
 def no_download() -> dict[str, Any]:

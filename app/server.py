@@ -26,7 +26,7 @@ def launch(model: Zipper, settings: Settings) -> gr.Blocks:
     if settings.mcp and find_spec("mcp") is None:
         raise DependencyError("The MCP server needs another package: pip install -r requirements-mcp.txt.")
     folder = upload_folder()
-    blocks = page.build(model)
+    blocks = page.build(model, examples=settings.model is None)
     kept = frozenset(_files(folder))  # files that the page itself shows
     blocks.queue(max_size=settings.queue_size, default_concurrency_limit=8, api_open=False)
     try:

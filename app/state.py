@@ -21,7 +21,8 @@ class DisplayedResult:
     """What a panel shows at present; kept in `gr.State(time_to_live=STATE_SECONDS)`.
 
     samples (n,) float32: the recording at 16 kHz, or the speech. seconds_taken: wall clock of the model. id: tells the
-    page whether data that arrives later belongs to this result.
+    page whether data that arrives later belongs to this result. link: query of the address that leads to the same
+    result, None where none can.
     """
 
     result: Transcript | Speech
@@ -29,9 +30,16 @@ class DisplayedResult:
     sample_rate: int
     seconds_taken: float
     title: str
+    link: str | None = None
     id: str = field(default_factory=lambda: secrets.token_hex(8))
 
     @classmethod
-    def of_speech(cls, speech: Speech, seconds_taken: float, title: str = "Synthesis") -> "DisplayedResult":
+    def of_speech(
+        cls, speech: Speech, seconds_taken: float, title: str = "Synthesis", link: str | None = None
+    ) -> "DisplayedResult":
         """Synthesized speech, which holds its own samples."""
-        return cls(speech, speech.samples, speech.sample_rate, seconds_taken, title)
+        return cls(speech, speech.samples, speech.sample_rate, seconds_taken, title, link)
+
+    def __deepcopy__(self, memo: object) -> "DisplayedResult":
+        """Itself, which nothing changes; Gradio copies the first value of a state for every session."""
+        return self

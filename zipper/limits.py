@@ -49,3 +49,4 @@ MAX_LIVE_SECONDS = 180.0  # s, longest recording that is read while the person s
 MAX_LIVE_WINDOW_SECONDS = 12.0  # s of it that are read again and again; must stay under MAX_WINDOW_SECONDS
 MAX_COMPARED_SECONDS = 30.0  # s, longest recording that Explore reads several times over
 MAX_COMPARED_CHARACTERS = 400  # characters of a text that Explore speaks several times over
+MAX_LINK_CHARACTERS = 400  # characters of a text that a link to the page carries

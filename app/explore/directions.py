@@ -2,15 +2,20 @@
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import gradio as gr
 
 from app.components.marked_words import marks
+from app.examples import example_of
 from app.explore import inputs, pair
 from app.explore.pair import PairOutputs
-from app.panel import connect_run, connect_stop, run_buttons
+from app.links import Link
+from app.opening import Opening
+from app.panel import check_seed, connect_run, connect_stop, run_buttons
 from app.wer import WordErrorReport, word_errors
 from zipper import Zipper
+from zipper.audio.io import Samples
 from zipper.errors import NoSpeechError
 from zipper.rates import SPEECH_RATE
 
@@ -34,13 +39,14 @@ def both_directions(
     yield pair.cleared("Opening the recording …")
     samples = pair.load_recording(path)
     reference = (reference or "").strip()
-    recognized = yield from pair.transcribe(model, samples, SPEECH_RATE, "Recognition")
+    link = _link_to_both(samples, reference, voice or model.voices[0], seed)
+    recognized = yield from pair.transcribe(model, samples, SPEECH_RATE, "Recognition", link=link)
     if recognized is None:
         raise NoSpeechError("No speech found in the recording.")
     transcript = recognized.result.text
     yield pair.left_result(recognized, pair.marked_against(reference, "what is said", transcript, "What is read"))
     text = pair.check_text(reference or transcript)
-    synthesized = yield from pair.synthesize(model, text, voice, seed, "Synthesis")
+    synthesized = yield from pair.synthesize(model, text, voice, seed, "Synthesis", link=link)
     yield pair.right_result(synthesized, marks("What is spoken", [(synthesized.result.text, None)]))
     report = word_errors(reference, transcript)
     yield pair.finished(_both_summary(report, recognized.result.seconds, synthesized.result.seconds))
@@ -50,39 +56,67 @@ def round_trip(model: Zipper, text: str | None, voice: str | None, seed: float |
     """Speak a sentence and transcribe the sound."""
     text = pair.check_text(text)
     yield pair.cleared("Speaking …")
-    synthesized = yield from pair.synthesize(model, text, voice, seed, "Synthesis")
+    link = Link("round", text=text, voice=voice or model.voices[0], seed=check_seed(seed)).query()
+    synthesized = yield from pair.synthesize(model, text, voice, seed, "Synthesis", link=link)
     yield pair.left_result(synthesized, marks("What is spoken", [(synthesized.result.text, None)]))
     recognized = yield from pair.transcribe(
-        model, synthesized.samples, synthesized.sample_rate, "Recognition of synthesized speech"
+        model, synthesized.samples, synthesized.sample_rate, "Recognition of synthesized speech", link=link
     )
     transcript = pair.text_of(recognized)
     yield pair.right_result(recognized, pair.marked_against(text, "the sentence", transcript, "What comes back"))
     yield pair.finished(_round_trip_summary(word_errors(text, transcript)))
 
 
-def both_panel(model: Zipper) -> None:
+def both_panel(model: Zipper, opening: Opening) -> None:
     """Build the tab of both directions."""
     gr.Markdown(BOTH)
     with gr.Row():
         with gr.Column(min_width=320):
-            audio, reference = inputs.recording_and_reference("both")
+            picker, audio, reference = inputs.recording_and_reference("both")
         with gr.Column(min_width=320):
             with gr.Row():
                 voice, seed = inputs.voice_and_seed("both", model)
             run, stop = run_buttons("Read it and speak it", "both")
-    outputs = pair.build_pair("both", RECOGNITION, SYNTHESIS, "Choose a recording, then start.")
+    outputs = pair.build_pair("both", RECOGNITION, SYNTHESIS, "Choose a recording, then start.", opening.look)
     going = connect_run([run.click], partial(both_directions, model), [audio, reference, voice, seed], outputs)
-    connect_stop(stop, outputs.status, [going])
+
+    def fill(link: Link) -> list[Any]:
+        return [*inputs.filled_recording(link), *inputs.filled_voice_and_seed(link)]
+
+    def run_link(link: Link) -> Iterator[PairOutputs]:
+        path, said = inputs.linked_recording(link)
+        return both_directions(model, path, said, link.voice, link.seed or 0)
+
+    linked = opening.connect(model, run_link, outputs, fill, [picker, audio, reference, voice, seed])
+    connect_stop(stop, outputs.status, [going, linked])
 
 
-def round_panel(model: Zipper) -> None:
+def round_panel(model: Zipper, opening: Opening) -> None:
     """Build the tab of the round trip."""
     gr.Markdown(ROUND)
     text, voice, seed = inputs.text_voice_and_seed("round", model)
     run, stop = run_buttons("Speak it and read it back", "round")
-    outputs = pair.build_pair("round", SYNTHESIS, RECOGNITION_OF_SYNTHESIS, "Type a sentence, then start.")
+    outputs = pair.build_pair(
+        "round", SYNTHESIS, RECOGNITION_OF_SYNTHESIS, "Type a sentence, then start.", opening.look
+    )
     going = connect_run([run.click], partial(round_trip, model), [text, voice, seed], outputs)
-    connect_stop(stop, outputs.status, [going])
+
+    def fill(link: Link) -> list[Any]:
+        return [link.text or gr.skip(), *inputs.filled_voice_and_seed(link)]
+
+    def run_link(link: Link) -> Iterator[PairOutputs]:
+        return round_trip(model, link.text, link.voice, link.seed or 0)
+
+    linked = opening.connect(model, run_link, outputs, fill, [text, voice, seed])
+    connect_stop(stop, outputs.status, [going, linked])
+
+
+def _link_to_both(samples: Samples, reference: str, voice: str, seed: float | None) -> str | None:
+    """The link to both directions of an example; None for other recordings, or where other words are to be spoken."""
+    example = example_of(samples)
+    if example is None or reference != example.text:
+        return None
+    return Link("both", example=example.name, voice=voice, seed=check_seed(seed)).query()
 
 
 def _both_summary(report: WordErrorReport | None, recorded_seconds: float, synthesized_seconds: float) -> str:

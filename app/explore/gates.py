@@ -7,12 +7,16 @@ from typing import Any, Literal
 import gradio as gr
 
 from app.errors import guarded
+from app.examples import example_of
 from app.explore import inputs, pair
 from app.explore.pair import PairOutputs
-from app.panel import connect_run, connect_stop, run_buttons
+from app.links import Link
+from app.opening import Opening
+from app.panel import check_seed, connect_run, connect_stop, run_buttons
 from app.state import UNQUEUED, DisplayedResult
 from app.wer import WordErrorReport, word_errors
 from zipper import GateScale, Zipper
+from zipper.audio.io import Samples
 from zipper.errors import NoSpeechError, OptionError
 from zipper.rates import SPEECH_RATE
 
@@ -25,6 +29,9 @@ KINDS = ("attention", "feed-forward")
 AS_TRAINED, AS_SET = "Gates as trained", "Gates as set"
 TRANSCRIPT, TRANSCRIPT_OF_SPEECH = "What is read", "What the model's own recognition hears in it"
 READY = "Close some gates, or all of them, then compare."
+EXAMPLE = (
+    "This is an example, made earlier with all gates closed on the right; your own takes its place when you start."
+)
 INTRODUCTION = (
     "Each zip point has two gates in each direction: one on what attention brings over from the other tower, one on "
     "the layers that digest it. All were closed when the fusion began; training opened them, some with a negative "
@@ -41,7 +48,8 @@ def compare_recording(
     yield pair.cleared("Opening the recording …")
     samples = pair.load_recording(path)
     reference = reference or ""
-    before = yield from pair.transcribe(model, samples, SPEECH_RATE, f"Recognition, {AS_TRAINED.lower()}")
+    link = _link_to_example(samples, reference, factors)
+    before = yield from pair.transcribe(model, samples, SPEECH_RATE, f"Recognition, {AS_TRAINED.lower()}", link=link)
     if before is None:
         raise NoSpeechError("No speech found in the recording.")
     first = pair.text_of(before)
@@ -49,7 +57,7 @@ def compare_recording(
     errors_before = word_errors(reference, first)
     name = "what is said" if errors_before else "the reading with the gates as trained"
     reference = reference if errors_before else first
-    after = yield from pair.transcribe(model, samples, SPEECH_RATE, f"Recognition, {AS_SET.lower()}", scale)
+    after = yield from pair.transcribe(model, samples, SPEECH_RATE, f"Recognition, {AS_SET.lower()}", scale, link)
     second = pair.text_of(after)
     yield pair.right_result(after, pair.marked_against(reference, name, second, TRANSCRIPT))
     yield pair.finished(recognition_summary(errors_before, word_errors(reference, second)))
@@ -62,10 +70,11 @@ def compare_text(
     scale = gate_scale(model, "synthesis", factors)
     text = pair.check_text(text)
     yield pair.cleared("Speaking …")
-    before = yield from pair.synthesize(model, text, voice, seed, f"Synthesis, {AS_TRAINED.lower()}")
+    link = _link_to_text(text, voice or model.voices[0], seed, factors)
+    before = yield from pair.synthesize(model, text, voice, seed, f"Synthesis, {AS_TRAINED.lower()}", link=link)
     first = pair.text_of((yield from _transcribe_speech(model, before)))
     yield pair.left_result(before, pair.marked_against(text, "the sentence", first, TRANSCRIPT_OF_SPEECH))
-    after = yield from pair.synthesize(model, text, voice, seed, f"Synthesis, {AS_SET.lower()}", scale)
+    after = yield from pair.synthesize(model, text, voice, seed, f"Synthesis, {AS_SET.lower()}", scale, link)
     second = pair.text_of((yield from _transcribe_speech(model, after)))
     yield pair.right_result(after, pair.marked_against(text, "the sentence", second, TRANSCRIPT_OF_SPEECH))
     yield pair.finished(synthesis_summary(word_errors(text, first), word_errors(text, second), after))
@@ -120,14 +129,31 @@ def gate_labels(model: Zipper, task: str) -> list[str]:
     ]
 
 
-def panel(model: Zipper) -> None:
+def _given(factors: Sequence[float | None]) -> tuple[float, ...]:
+    return tuple(1.0 if factor is None else float(factor) for factor in factors)
+
+
+def _link_to_example(samples: Samples, reference: str, factors: Sequence[float | None]) -> str | None:
+    """The link to an example with gates; None for other recordings, or with another text of what is said."""
+    example = example_of(samples)
+    if example is None or reference.strip() != example.text:
+        return None
+    return Link("gates", direction="recognition", example=example.name, gates=_given(factors)).query()
+
+
+def _link_to_text(text: str, voice: str, seed: float | None, factors: Sequence[float | None]) -> str | None:
+    seeded = check_seed(seed)
+    return Link("gates", direction="synthesis", text=text, voice=voice, seed=seeded, gates=_given(factors)).query()
+
+
+def panel(model: Zipper, opening: Opening) -> None:
     """Build the tab."""
     gr.Markdown(INTRODUCTION)
     with gr.Row():
         with gr.Column(min_width=320):
             task = gr.Radio(TASKS, value="recognition", label="Direction", elem_id="gates-task")
             with gr.Column() as recognition:
-                recording = inputs.recording_and_reference("gates")
+                picker, *recording = inputs.recording_and_reference("gates")
             with gr.Column(visible=False) as synthesis:
                 sentence = inputs.text_voice_and_seed("gates", model)
         with gr.Column(min_width=320):
@@ -136,17 +162,31 @@ def panel(model: Zipper) -> None:
                 close = gr.Button("Close all", min_width=110, elem_id="gates-close")
                 trained = gr.Button("As trained", min_width=110, elem_id="gates-trained")
     run, stop = run_buttons("Compare before and after", "gates")
-    outputs = pair.build_pair("gates", AS_TRAINED, AS_SET, READY)
+    outputs = pair.build_pair("gates", AS_TRAINED, AS_SET, READY, opening.look, EXAMPLE)
 
     def compare_gates(
-        task: str, path: str | None, reference: str, text: str, voice: str, seed: float, *factors: float
+        task: str, path: str | None, reference: str, text: str | None, voice: str | None, seed: float, *factors: float
     ) -> Iterator[PairOutputs]:
         if task == "recognition":
             return compare_recording(model, path, reference, factors)
         return compare_text(model, text, voice, seed, factors)
 
     going = connect_run([run.click], compare_gates, [task, *recording, *sentence, *sliders], outputs)
-    connect_stop(stop, outputs.status, [going])
+
+    def fill(link: Link) -> list[Any]:
+        gates = link.gates or [gr.skip()] * len(sliders)
+        spoken = [link.text or gr.skip(), *inputs.filled_voice_and_seed(link)]
+        return [link.direction or "recognition", *inputs.filled_recording(link), *spoken, *gates]
+
+    def run_link(link: Link) -> Iterator[PairOutputs]:
+        path, said = inputs.linked_recording(link)
+        factors = link.gates or (1.0,) * len(sliders)
+        return compare_gates(
+            link.direction or "recognition", path, said, link.text, link.voice, link.seed or 0, *factors
+        )
+
+    linked = opening.connect(model, run_link, outputs, fill, [task, picker, *recording, *sentence, *sliders])
+    connect_stop(stop, outputs.status, [going, linked])
     task.change(guarded(partial(_switch, model)), task, [recognition, synthesis, *sliders], **UNQUEUED)
     close.click(lambda: [0.0] * len(sliders), None, sliders, **UNQUEUED)
     trained.click(lambda: [1.0] * len(sliders), None, sliders, **UNQUEUED)

@@ -8,6 +8,7 @@ import gradio as gr
 from app import examples
 from app.errors import guarded
 from app.examples import ExampleRecording
+from app.links import Link
 from app.panel import LARGEST_SEED
 from app.sound import to_wav
 from app.state import UNQUEUED
@@ -28,8 +29,9 @@ def recording_input(name: str) -> gr.Audio:
     return audio
 
 
-def recording_and_reference(name: str) -> tuple[gr.Audio, gr.Textbox]:
-    """The same with a text that says what is said in the recording; an example fills in both."""
+def recording_and_reference(name: str) -> tuple[gr.Dropdown, gr.Audio, gr.Textbox]:
+    """The same with the choice of an example, and a text that says what is said in the recording; an example fills in
+    both."""
     recordings = _recordings()
     picker, audio = _recorder(name, recordings)
     reference = gr.Textbox(
@@ -49,7 +51,7 @@ def recording_and_reference(name: str) -> tuple[gr.Audio, gr.Textbox]:
     # The reference of an example does not belong to a person's own recording
     own = [audio.stop_recording, audio.upload, audio.clear]
     gr.on(own, lambda: (None, ""), None, [picker, reference], **UNQUEUED)
-    return audio, reference
+    return picker, audio, reference
 
 
 def text_voice_and_seed(name: str, model: Zipper) -> tuple[gr.Textbox, gr.Dropdown, gr.Number]:
@@ -73,6 +75,27 @@ def example_texts(label: str, texts: tuple[str, ...], text: gr.Textbox, elem_id:
         components=["textbox"], samples=[[each] for each in texts], label=label, type="values", elem_id=elem_id
     )
     picker.click(lambda row: row[0], picker, text, **UNQUEUED)
+
+
+def filled_recording(link: Link) -> list[Any]:
+    """Choice, recording and reference text as a link has them; unchanged where it names no example."""
+    if link.example is None:
+        return [gr.skip()] * 3
+    example = _recordings()[link.example]
+    return [example.name, _wav(example), example.text]
+
+
+def filled_voice_and_seed(link: Link) -> list[Any]:
+    """Voice and seed as a link has them; unchanged where it says nothing."""
+    return [gr.skip() if value is None else value for value in (link.voice, link.seed)]
+
+
+def linked_recording(link: Link) -> tuple[str | None, str]:
+    """Path and text of the example that a link names."""
+    if link.example is None:
+        return None, ""
+    example = _recordings()[link.example]
+    return str(example.path), example.text
 
 
 def voice_and_seed(name: str, model: Zipper) -> tuple[gr.Dropdown, gr.Number]:

@@ -7,7 +7,7 @@ two tokens.
 import time
 from collections.abc import Generator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
@@ -17,7 +17,8 @@ from app.components.attention_map.payload import map_payload
 from app.components.attention_map.serving import connect_map
 from app.components.marked_words import marked_words, marks
 from app.components.status import busy, idle, status_line
-from app.panel import PanelOutputs, check_seed, download, no_download, require_recording, unchanged
+from app.first_look.look import FirstLook
+from app.panel import PanelOutputs, check_seed, download, initial, no_download, on_maps, require_recording, unchanged
 from app.sound import audio_url, to_wav
 from app.state import STATE_SECONDS, DisplayedResult
 from app.wer import NO_WORDS, word_errors
@@ -26,6 +27,7 @@ from zipper.audio.io import Samples, load_audio
 from zipper.errors import LimitError, NoSpeechError, TextError
 from zipper.rates import SPEECH_RATE
 
+EXAMPLE = "This is an example, made earlier; your own takes its place when you start."
 REFRESH_SECONDS = 0.2  # s between two updates of the page
 
 
@@ -43,21 +45,38 @@ class PairOutputs(PanelOutputs):
     right: Any = unchanged()
 
 
-def build_pair(name: str, left: str, right: str, ready: str) -> PairOutputs:
-    """Put the components on the page; name starts their ids, left and right are the headings."""
-    status = status_line(ready, f"{name}-status")
+def build_pair(
+    name: str, left: str, right: str, ready: str, look: FirstLook | None, example: str = EXAMPLE
+) -> PairOutputs:
+    """Put the components on the page; name starts their ids, left and right are the headings.
+
+    ready: the status line to begin with; look: the example that is shown until the first run,
+    and the sentence that says so.
+    """
+    status = status_line(f"{example} {look.status}" if look else ready, f"{name}-status")
+    first = opened(look)
     sides: list[Any] = []
     with gr.Row():
         for side, heading in (("left", left), ("right", right)):
             with gr.Column(min_width=320):
                 gr.Markdown(f"### {heading}")
-                words = marked_words(f"{name}-{side}-words")
-                heatmap = AttentionMap(elem_id=f"{name}-{side}-map")
-                result = gr.State(None, time_to_live=STATE_SECONDS)
+                words = marked_words(f"{name}-{side}-words", getattr(first, f"{side}_words"))
+                heatmap = AttentionMap(getattr(first, f"{side}_map"), elem_id=f"{name}-{side}-map")
+                result = gr.State(getattr(first, side), time_to_live=STATE_SECONDS)
                 connect_map(heatmap, result)
-                wav = gr.DownloadButton("Save this sound (WAV)", interactive=False, size="sm")
+                wav = gr.DownloadButton("Save this sound (WAV)", **initial(getattr(first, f"{side}_wav")), size="sm")
                 sides += [words, heatmap, wav, result]
     return PairOutputs(status, *sides)
+
+
+def opened(look: FirstLook | None) -> PairOutputs:
+    """What a comparison shows until the first run."""
+    if look is None:
+        return cleared("")
+    (left, right), words = look.displayed, look.words
+    first, second = left_result(left, words[0]), right_result(right, words[1])
+    shown = {name: getattr(second, name) for name in ("right_words", "right_map", "right_wav", "right")}
+    return on_maps(replace(first, **shown), example=True)
 
 
 def cleared(text: str) -> PairOutputs:
@@ -105,16 +124,19 @@ def check_text(text: str | None) -> str:
 
 
 def transcribe(
-    model: Zipper, samples: Samples, rate: int, title: str, gates: GateScale | None = None
+    model: Zipper, samples: Samples, rate: int, title: str, gates: GateScale | None = None, link: str | None = None
 ) -> Generator[PairOutputs, None, DisplayedResult | None]:
-    """Transcribe samples (n,) at a rate; None where no word is recognized in them, as with closed gates."""
+    """Transcribe samples (n,) at a rate; None where no word is recognized in them, as with closed gates.
+
+    link: query of the address that leads to the comparison.
+    """
     started = refreshed = time.monotonic()
     try:
         with closing(model.transcribe_stream((samples, rate), gate_scale=gates)) as parts:
             for part in parts:
                 now = time.monotonic()
                 if part.transcript is not None:
-                    return DisplayedResult(part.transcript, samples, rate, now - started, title)
+                    return DisplayedResult(part.transcript, samples, rate, now - started, title, link)
                 if now - refreshed > REFRESH_SECONDS:
                     refreshed = now
                     yield PairOutputs(busy(f"{title}: {part.text}"))
@@ -124,9 +146,18 @@ def transcribe(
 
 
 def synthesize(
-    model: Zipper, text: str, voice: str | None, seed: float | None, title: str, gates: GateScale | None = None
+    model: Zipper,
+    text: str,
+    voice: str | None,
+    seed: float | None,
+    title: str,
+    gates: GateScale | None = None,
+    link: str | None = None,
 ) -> Generator[PairOutputs, None, DisplayedResult]:
-    """Speak a text; speech that comes to no end, as it may with closed gates, is cut off."""
+    """Speak a text; speech that comes to no end, as it may with closed gates, is cut off.
+
+    link: query of the address that leads to the comparison.
+    """
     started = refreshed = time.monotonic()
     seconds = 0.0
     parts = model.synthesize_stream(text, voice, check_seed(seed), gate_scale=gates, keep_unended=gates is not None)
@@ -134,7 +165,7 @@ def synthesize(
         for part in parts:
             now, seconds = time.monotonic(), seconds + len(part.samples) / part.sample_rate
             if part.speech is not None:
-                return DisplayedResult.of_speech(part.speech, now - started, title)
+                return DisplayedResult.of_speech(part.speech, now - started, title, link)
             if now - refreshed > REFRESH_SECONDS:
                 refreshed = now
                 yield PairOutputs(busy(f"{title}: {seconds:.1f} s of speech"))

@@ -18,7 +18,22 @@ from app.components.player import Stream, player
 from app.components.status import busy, idle, status_line
 from app.examples import ExampleResults
 from app.guard import Blocks
-from app.panel import PanelOutputs, check_seed, connect_run, connect_stop, download, no_download, run_buttons, unchanged
+from app.links import Link
+from app.opening import Opening
+from app.panel import (
+    HIGHEST_TEMPERATURE,
+    LOWEST_TEMPERATURE,
+    PanelOutputs,
+    check_seed,
+    connect_run,
+    connect_stop,
+    download,
+    initial,
+    no_download,
+    on_maps,
+    run_buttons,
+    unchanged,
+)
 from app.sound import audio_url, to_file, to_wav
 from app.state import MODEL, STATE_SECONDS, UNQUEUED, DisplayedResult
 from zipper import Zipper, limits
@@ -27,8 +42,8 @@ from zipper.results import Speech
 
 SEED = 0  # to begin with
 NEW_SEEDS = 1_000_000  # new seeds are below this, so that people can remember them
-LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.1, 1.5
 READY = "Type a sentence or click an example; it is spoken while the rest is still being made."
+EXAMPLE = "This is an example, spoken earlier: type a sentence or click one below, and it takes its place."
 FORMATS = ("wav", "srt", "json")
 PLAYER = "synthesize-player"
 STOP_EVENT = "new Event('stop-player', {bubbles: true})"
@@ -70,7 +85,11 @@ def synthesize(
             progress = f"Speaking: {seconds:.1f} s so far, the first after {first:.1f} s …"
             yield SynthesizeOutputs(busy(progress), sound=stream.add(part.samples))
             if part.speech is not None:
-                yield result_outputs(DisplayedResult.of_speech(part.speech, time.monotonic() - started), stream)
+                taken, link = (
+                    time.monotonic() - started,
+                    _link(model, part.speech, text or "", temperature, speed, pitch),
+                )
+                yield result_outputs(DisplayedResult.of_speech(part.speech, taken, link=link), stream)
 
 
 def synthesize_example(
@@ -102,7 +121,9 @@ def example_steps(model: Zipper, text: str) -> Iterator[DisplayedResult | None]:
     """The result that `synthesize_example` shows, computed step by step for `ExampleResults`."""
     voice, seed, temperature, *_ = _defaults(model)
     for part in model.synthesize_stream(text, voice, seed, temperature=temperature, keep_unended=True):
-        yield DisplayedResult.of_speech(part.speech, 0.0) if part.speech is not None else None
+        speech = part.speech
+        link = None if speech is None else _link(model, speech, text, temperature)
+        yield None if speech is None else DisplayedResult.of_speech(speech, 0.0, link=link)
 
 
 def result_outputs(displayed: DisplayedResult, stream: Stream) -> SynthesizeOutputs:
@@ -143,16 +164,37 @@ def cleared(text: str) -> SynthesizeOutputs:
     return SynthesizeOutputs(busy(text), heatmap=None, result=None, **{name: no_download() for name in FORMATS})
 
 
+def _link(
+    model: Zipper, speech: Speech, text: str, temperature: float, speed: float = 1.0, pitch: float = 0.0
+) -> str | None:
+    """The link to speech of a text, without the values that the page shows to begin with."""
+    given: dict[str, Any] = {"temperature": float(temperature), "speed": float(speed), "pitch": float(pitch)}
+    usual = dict(zip(given, _defaults(model)[2:], strict=True))
+    options = {name: value for name, value in given.items() if value != usual[name]}
+    return Link("synthesize", text=text, voice=speech.voice, seed=speech.seed, **options).query()
+
+
 def _defaults(model: Zipper) -> tuple[str, int, float, float, float]:
     """Voice, seed, temperature, speed and pitch that the page shows to begin with."""
     return model.voices[0], SEED, Zipper.SPEECH_TEMPERATURE, 1.0, 0.0
 
 
-def panel(model: Zipper, page: Blocks) -> None:
+def opened(opening: Opening) -> SynthesizeOutputs:
+    """What the panel shows until the first run."""
+    if opening.look is None:
+        return replace(cleared(""), status=idle(READY), sound=None)
+    (displayed,) = opening.look.displayed
+    assert displayed is not None
+    outputs = on_maps(result_outputs(displayed, Stream(displayed.sample_rate)), example=True)
+    return replace(outputs, status=idle(EXAMPLE))
+
+
+def panel(model: Zipper, page: Blocks, opening: Opening) -> None:
     """Build the panel inside the page that is being made."""
     texts = examples.texts()
     paused = partial(page.is_busy, MODEL["concurrency_id"])
     results = ExampleResults(lambda number: example_steps(model, texts[number]), len(texts), paused)
+    first = opened(opening)
     with gr.Row():
         with gr.Column(min_width=300):
             text = gr.Textbox(
@@ -173,28 +215,54 @@ def panel(model: Zipper, page: Blocks) -> None:
                 elem_id="synthesize-examples",
             )
         with gr.Column(min_width=300):
-            outputs = _outputs(text)
-    heatmap = AttentionMap(elem_id="synthesize-map", player=f"#{PLAYER}")
+            outputs = _outputs(text, first)
+    heatmap = AttentionMap(first.heatmap, elem_id="synthesize-map", player=f"#{PLAYER}")
     connect_map(heatmap, outputs.result)
     outputs = replace(outputs, heatmap=heatmap)
 
     gr.on([go.click, text.submit, chosen.click, stop.click], None, js=STOP_PLAYER)
     of_example = partial(synthesize_example, model, results, texts)
+
+    def fill(link: Link) -> list[Any]:
+        text, *values = _of_link(model, link)
+        return [text or "", *values]
+
+    def run_link(link: Link) -> Iterator[SynthesizeOutputs]:
+        text, voice, seed, *delivery = _of_link(model, link)
+        if text in texts:  # often at once, as it is kept
+            return of_example(texts.index(text), voice, seed, *delivery)
+        return synthesize(model, text, voice, seed, *delivery)
+
     runs = [
         connect_run([go.click, text.submit], partial(synthesize, model), [text, *options], outputs),
         connect_run([chosen.click], of_example, [chosen, *options], outputs),
+        opening.connect(model, run_link, outputs, fill, [text, *options]),
     ]
     connect_stop(stop, outputs.status, runs)
     results.prepare()
 
 
-def _outputs(text: gr.Textbox) -> SynthesizeOutputs:
-    """The components that show a result, without its map."""
-    status = status_line(READY, "synthesize-status")
-    sound = player(PLAYER)
+def _of_link(model: Zipper, link: Link) -> tuple[str | None, str, int, float, float, float]:
+    """The arguments of `synthesize` that a link carries, and those to begin with where it says nothing."""
+    voice, seed, temperature, speed, pitch = _defaults(model)
+    return (
+        link.text,
+        link.voice or voice,
+        seed if link.seed is None else link.seed,
+        temperature if link.temperature is None else link.temperature,
+        speed if link.speed is None else link.speed,
+        pitch if link.pitch is None else link.pitch,
+    )
+
+
+def _outputs(text: gr.Textbox, first: SynthesizeOutputs) -> SynthesizeOutputs:
+    """The components that show a result, without its map; first: what they show to begin with."""
+    status = status_line(first.status["text"], "synthesize-status")
+    sound = player(PLAYER, first.sound)
     with gr.Row():
-        files = {name: _file_button(name) for name in FORMATS}
-    return SynthesizeOutputs(status, sound=sound, result=gr.State(None, time_to_live=STATE_SECONDS), text=text, **files)
+        files = {name: _file_button(name, getattr(first, name)) for name in FORMATS}
+    result = gr.State(first.result, time_to_live=STATE_SECONDS)
+    return SynthesizeOutputs(status, sound=sound, result=result, text=text, **files)
 
 
 def _options(model: Zipper) -> list[gr.components.Component]:
@@ -238,6 +306,6 @@ def _options(model: Zipper) -> list[gr.components.Component]:
     return [voices, seeds, temperatures, speeds, pitches]
 
 
-def _file_button(name: str) -> gr.DownloadButton:
+def _file_button(name: str, first: dict[str, Any]) -> gr.DownloadButton:
     label = "SRT, word by word" if name == "srt" else name.upper()
-    return gr.DownloadButton(label, interactive=False, size="sm", min_width=70, elem_id=f"synthesize-{name}")
+    return gr.DownloadButton(label, **initial(first), size="sm", min_width=70, elem_id=f"synthesize-{name}")

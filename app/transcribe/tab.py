@@ -18,14 +18,18 @@ from app.components.events import event_data
 from app.components.live_microphone import LiveRecording, live_microphone, transcribe_chunk
 from app.components.status import busy, idle, status_line
 from app.errors import guarded
-from app.examples import ExampleRecording, ExampleResults
+from app.examples import ExampleRecording, ExampleResults, example_of
 from app.guard import Blocks
+from app.links import Link
+from app.opening import Opening
 from app.panel import (
     PanelOutputs,
     connect_run,
     connect_stop,
     download,
+    initial,
     no_download,
+    on_maps,
     require_recording,
     run_buttons,
     unchanged,
@@ -41,6 +45,7 @@ from zipper.results import Transcript
 
 REFRESH_SECONDS = 0.1  # s between two updates of the page; words come faster than people read
 READY = "Record something, upload a file or choose an example; it is read as soon as it is there."
+EXAMPLE = "This is an example, read earlier: record something, upload a file or choose another, and it takes its place."
 FORMATS = ("txt", "srt", "vtt", "json")
 
 
@@ -155,34 +160,51 @@ def _progress(done: float, seconds: float) -> str:
 
 
 def _displayed(transcript: Transcript, samples: Samples, seconds_taken: float) -> DisplayedResult:
-    return DisplayedResult(transcript, samples, SPEECH_RATE, seconds_taken, "Recognition")
+    example = example_of(samples)
+    link = Link("transcribe", example=example.name).query() if example else None
+    return DisplayedResult(transcript, samples, SPEECH_RATE, seconds_taken, "Recognition", link)
 
 
 def _reference(text: str | None) -> dict[str, Any]:
     return gr.update(value=text or "", visible=text is not None)
 
 
-def panel(model: Zipper, page: Blocks) -> None:
+def opened(opening: Opening) -> TranscribeOutputs:
+    """What the panel shows until the first run."""
+    if opening.look is None:
+        return replace(cleared(""), status=idle(READY), reference=_reference(None))
+    (displayed,) = opening.look.displayed
+    assert displayed is not None
+    said = example_of(displayed.samples)
+    outputs = on_maps(result_outputs(displayed), example=True)
+    return replace(outputs, status=idle(EXAMPLE), reference=_reference(said.text if said else None))
+
+
+def panel(model: Zipper, page: Blocks, opening: Opening) -> None:
     """Build the panel inside the page that is being made."""
     recordings = examples.recordings()
     paused = partial(page.is_busy, MODEL["concurrency_id"])
     results = ExampleResults(lambda number: example_steps(model, recordings[number]), len(recordings), paused)
+    first = opened(opening)
     with gr.Row():
         with gr.Column(min_width=300):
             recording, live = _inputs()
             again, stop = run_buttons("Transcribe again", "transcribe", run_id="again", variant="secondary")
             chosen = _example_picker(recordings)
         with gr.Column(min_width=300):
-            outputs = _outputs(recording)
-    heatmap = AttentionMap(elem_id="transcribe-map")
+            outputs = _outputs(recording, first)
+    heatmap = AttentionMap(first.heatmap, elem_id="transcribe-map")
     connect_map(heatmap, outputs.result)
     outputs = replace(outputs, heatmap=heatmap)
 
+    of_example = partial(transcribe_example, model, results, recordings)
+    names: list[str | None] = [example.name for example in recordings]
     starts = [recording.stop_recording, recording.upload, again.click]
     runs = [
         connect_run(starts, partial(transcribe, model), [recording], outputs),
-        connect_run([chosen.click], partial(transcribe_example, model, results, recordings), [chosen], outputs),
+        connect_run([chosen.click], of_example, [chosen], outputs),
         _connect_live(model, live, outputs),
+        opening.connect(model, lambda link: of_example(names.index(link.example)), outputs),
     ]
     connect_stop(stop, outputs.status, runs)
     results.prepare()
@@ -204,18 +226,18 @@ def _inputs() -> tuple[gr.Audio, gr.HTML]:
     return recording, live
 
 
-def _outputs(recording: gr.Audio) -> TranscribeOutputs:
-    """The components that show a result, without its map."""
-    status = status_line(READY, "transcribe-status")
+def _outputs(recording: gr.Audio, first: TranscribeOutputs) -> TranscribeOutputs:
+    """The components that show a result, without its map; first: what they show to begin with."""
+    status = status_line(first.status["text"], "transcribe-status")
     text = gr.Textbox(
-        label="Text", lines=3, max_lines=12, buttons=["copy"], interactive=False, elem_id="transcribe-text"
+        first.text, label="Text", lines=3, max_lines=12, buttons=["copy"], interactive=False, elem_id="transcribe-text"
     )
     reference = gr.Textbox(
-        label="What the speaker read", interactive=False, visible=False, elem_id="transcribe-reference"
+        **initial(first.reference), label="What the speaker read", interactive=False, elem_id="transcribe-reference"
     )
     with gr.Row():
-        files = {name: _file_button(name) for name in (*FORMATS, "wav")}
-    result = gr.State(None, time_to_live=STATE_SECONDS)
+        files = {name: _file_button(name, getattr(first, name)) for name in (*FORMATS, "wav")}
+    result = gr.State(first.result, time_to_live=STATE_SECONDS)
     return TranscribeOutputs(status, text=text, result=result, recording=recording, reference=reference, **files)
 
 
@@ -233,9 +255,9 @@ def _example_picker(recordings: tuple[ExampleRecording, ...]) -> gr.Dataset:
     return picker
 
 
-def _file_button(name: str) -> gr.DownloadButton:
+def _file_button(name: str, first: dict[str, Any]) -> gr.DownloadButton:
     label = "Recording" if name == "wav" else name.upper()
-    return gr.DownloadButton(label, interactive=False, size="sm", min_width=70, elem_id=f"transcribe-{name}")
+    return gr.DownloadButton(label, **initial(first), size="sm", min_width=70, elem_id=f"transcribe-{name}")
 
 
 def _connect_live(model: Zipper, live: gr.HTML, outputs: TranscribeOutputs) -> Dependency:

@@ -43,7 +43,7 @@ def test_files_hold_the_matrix_that_is_shown(tmp_path: Path, selection: dict[str
     paths = export_map(displayed, selection, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(Path(path).name for path in paths)
     assert sorted(Path(path).name for path in paths) == sorted(
-        [*(f"{stem}.{kind}" for kind in ("csv", "npz", "png", "svg")), "recognition-words.json"]
+        [*(f"{stem}.{kind}" for kind in ("csv", "gif", "npz", "png", "svg")), "recognition-words.json"]
     )
     passage = passages[selection.get("passage", 0)]
     matrix, name = selected_matrix(passage.attention, parse_selection(selection, passages))
@@ -108,7 +108,7 @@ def test_texts_of_people_are_drawn_as_they_are(tmp_path: Path) -> None:
 )
 def test_nothing_in_a_selection_is_trusted(tmp_path: Path, selection: dict[str, Any]) -> None:
     paths = export_map(make_result(make_passage(3, 20)), selection, tmp_path)
-    assert kinds(paths) == [".csv", ".json", ".npz", ".png", ".svg"]
+    assert kinds(paths) == [".csv", ".gif", ".json", ".npz", ".png", ".svg"]
     assert all(Path(path).parent == tmp_path for path in paths)
 
 

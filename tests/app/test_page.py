@@ -146,13 +146,13 @@ def test_exports_open(page: Page, url: str) -> None:
     assert soundfile.read(io.BytesIO(downloaded(page, page.locator("#transcribe-wav").click)))[1] == 16_000
     shown.locator(".zm-export").click()
     links = page.locator(".file-preview a[download]:visible")
-    expect(links).to_have_count(5)
+    expect(links).to_have_count(6)
     found = {}
     for link in links.all():
         data = downloaded(page, link.click)
         found[Path(link.get_attribute("download") or "").suffix] = data
-    assert set(found) == {".png", ".svg", ".csv", ".npz", ".json"}
-    assert found[".png"].startswith(b"\x89PNG")
+    assert set(found) == {".png", ".svg", ".gif", ".csv", ".npz", ".json"}
+    assert found[".png"].startswith(b"\x89PNG") and found[".gif"].startswith(b"GIF89a")
     assert ElementTree.fromstring(found[".svg"]).tag.endswith("svg")
     with np.load(io.BytesIO(found[".npz"])) as arrays:
         assert arrays.files

@@ -15,6 +15,7 @@ SCRIPTS = (  # joined in this order
     "heatmap.js",
     "pointing.js",
     "playback.js",
+    "sharing.js",
     "wiring.js",
 )
 

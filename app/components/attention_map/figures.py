@@ -1,4 +1,4 @@
-"""The selected attention map as files: a picture for a paper (PNG, SVG) and its numbers (CSV, NPZ, JSON)."""
+"""The selected map as files: a picture for a paper (PNG, SVG), a moving one (GIF), and its numbers (CSV, NPZ, JSON)."""
 
 import csv
 import io
@@ -14,7 +14,9 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
+from PIL import Image
 
+from app.components.attention_map import animation
 from app.components.attention_map.mel import mel_strip
 from app.components.attention_map.payload import (
     PEAKS,
@@ -67,7 +69,7 @@ class SelectedMap(NamedTuple):
 
 
 def export_map(displayed: DisplayedResult, selection: Mapping[str, Any], folder: Path) -> list[str]:
-    """Write the selected matrix into a folder; returns the paths of a PNG, an SVG, a CSV, an NPZ and the words as JSON.
+    """Write the selected matrix into a folder; returns the paths of PNG, SVG, GIF, CSV, NPZ and the words as JSON.
 
     selection: as it comes from a page, see `payload.parse_selection`; it is not trusted. OptionError for a result
     without a map.
@@ -77,8 +79,10 @@ def export_map(displayed: DisplayedResult, selection: Mapping[str, Any], folder:
     with _DRAWING:
         figure = draw(displayed, selected)
         pictures = {f"{stem}.{kind}": _rendered(figure, kind) for kind in ("png", "svg")}
+        plot = _place(figure)
     files = {
         **pictures,
+        f"{stem}.gif": animation.animate(Image.open(io.BytesIO(pictures[f"{stem}.png"])), plot, selected.passage),
         f"{stem}.csv": matrix_csv(selected).encode("utf-8"),
         f"{stem}.npz": matrix_npz(selected),
         f"{stem.split('-')[0]}-words.json": export(displayed.result, "json").encode("utf-8"),
@@ -221,6 +225,12 @@ def _draw_title(figure: Figure, displayed: DisplayedResult, selected: SelectedMa
 def _span(passage: Passage) -> tuple[float, float]:
     """First and last second of the map's columns."""
     return passage.start, passage.start + passage.attention.weights.shape[3] / TOKEN_RATE
+
+
+def _place(figure: Figure) -> animation.Plot:
+    """Where the map and the strips beneath lie in the figure, once it has been drawn."""
+    (heat, mel) = (figure.axes[number].get_position() for number in (0, 2))
+    return animation.Plot(heat.x0, heat.x1, 1 - heat.y1, 1 - heat.y0, 1 - mel.y0)
 
 
 def _rendered(figure: Figure, kind: str) -> bytes:

@@ -50,6 +50,9 @@ async function update() {
   const opened = await openPassage(value, 0).catch((error) => failed(error));
   if (ownRequest !== requestCount || !opened) return;
   payload = { ...value, passages: value.passages.map((raw) => ({ ...raw })) };
+  chooseHead(value.selection);
+  $("shared").hidden = true;
+  $("example").hidden = !value.example;
   selection.passage = wantedPassage = 0;
   selection.point = Math.min(selection.point, opened.points - 1);
   selection.head = Math.min(selection.head, opened.heads - 1);
@@ -65,7 +68,14 @@ async function update() {
   const room = $("frame").clientWidth - NARROW_GUTTER_WIDTH;
   zoom = ZOOMS.find((factor) => (room * factor) / opened.seconds >= MIN_PX_PER_SECOND) ?? ZOOMS.at(-1);
   showPassage(opened);
-  root.dataset.state = "ready";
+  root.dataset.state = value.example ? "example" : "ready";
+}
+
+/** Show the head that a link names; without one what was shown before. */
+function chooseHead(chosen) {
+  if (!chosen) return;
+  Object.assign(selection, chosen);
+  gridView = false;
 }
 
 function failed(error) {
@@ -195,6 +205,7 @@ function draw() {
   for (const label of root.querySelectorAll(".zm-of-head")) label.hidden = currentView() !== "head";
   $("grid").hidden = !gridView;
   for (const name of ["frame", "readout", "below", "details"]) $(name).hidden = gridView;
+  if (!$("shared").hidden) $("shared").hidden = true; // that was the link to another picture
   $("chips").hidden = gridView || selection.view !== "alignment" || !payload.heads[0][2];
   $("name").textContent = `${payload.title}: ${gridView ? "all heads, each by its own largest weight" : matrixName()}`;
   $("high").textContent = gridView ? "largest" : matrix.largest.toFixed(2);

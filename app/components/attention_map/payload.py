@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from app.components.attention_map.mel import mel_strip
 from app.state import DisplayedResult
+from zipper import limits
 from zipper.rates import TOKEN_RATE
 from zipper.results import Attention, Passage, Speech
 
@@ -26,6 +27,10 @@ FAINTEST = 1e-3  # share of a head's maximum
 PEAKS = 100  # pairs of lowest and highest sample a second
 QUIETEST_PEAK = 0.05  # least full scale of the waveform strip, so that silence stays flat
 DEFLATE = 6
+NO_LINK = (
+    "There is no link to this result: a link can carry an example as it is offered, or a text of up to "
+    f"{limits.MAX_LINK_CHARACTERS} characters, but no recording of your own."
+)
 
 
 class Selection(NamedTuple):
@@ -92,6 +97,8 @@ def map_payload(displayed: DisplayedResult, audio_url: str | None = None) -> dic
         "seconds": round(len(displayed.samples) / displayed.sample_rate, 3),
         "seconds_per_token": 1 / TOKEN_RATE,
         "audio": audio_url,
+        "link": displayed.link,
+        "no_link": None if displayed.link else NO_LINK,
         "synthesized": isinstance(displayed.result, Speech),
         "heads": [[h.zip_point, h.head, round(h.score, 4)] for h in first.heads],
         "gates": [[round(float(gate), 4) for gate in row] for row in first.gates],

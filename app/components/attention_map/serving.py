@@ -19,11 +19,11 @@ def connect_map(heatmap: AttentionMap, result: gr.State) -> None:
 
     @guarded
     def export(current: DisplayedResult | None, event: gr.EventData) -> dict[str, Any]:
-        if current is None:
-            raise OptionError("There is no picture yet.")
+        selection = event_data(event, "passage", "view", "point", "head", "normalize")
+        if current is None or event_data(event, "result").get("result") != current.id:  # dropped after a while
+            raise OptionError("This result is no longer here; please run it again.")
         from app.components.attention_map.figures import export_map  # matplotlib, which nothing else needs, takes 1 s
 
-        selection = event_data(event, "passage", "view", "point", "head", "normalize")
         return gr.update(value=export_map(current, selection, new_folder()), visible=True)
 
     @guarded

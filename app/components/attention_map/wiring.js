@@ -61,8 +61,9 @@ for (const [name, tokens] of [["show-words", false], ["show-tokens", true]]) {
   });
 }
 $("details").addEventListener("toggle", draw);
+$("copy").addEventListener("click", share);
 $("export").addEventListener("click", () => {
-  trigger("export", { ...selection, direction: payload.direction });
+  trigger("export", { ...selection, direction: payload.direction, result: payload.result });
 });
 
 new ResizeObserver(resize).observe($("frame"));

@@ -11,9 +11,9 @@ from app.wer import MarkedWords
 HERE = Path(__file__).resolve().parent
 
 
-def marked_words(elem_id: str) -> gr.HTML:
+def marked_words(elem_id: str, value: dict[str, Any] | None = None) -> gr.HTML:
     """A component that takes what `marks` returns; words are set as text, so they may be user text."""
-    return component(HERE, elem_id, marks("", []))
+    return component(HERE, elem_id, value or marks("", []))
 
 
 def marks(caption: str, words: MarkedWords) -> dict[str, Any]:

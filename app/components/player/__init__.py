@@ -15,12 +15,14 @@ from app.components.html import component
 HERE = Path(__file__).resolve().parent
 
 
-def player(elem_id: str) -> gr.HTML:
+def player(elem_id: str, value: dict[str, Any] | None = None) -> gr.HTML:
     """A component that plays speech while it is still being synthesized: script.js; takes what a `Stream` returns.
+
+    value: finished speech that it offers to begin with, without playing it.
 
     Gradio's own streaming player starts some three seconds after the first chunk, and needs ffmpeg.
     """
-    return component(HERE, elem_id)
+    return component(HERE, elem_id, value)
 
 
 @dataclass

@@ -65,7 +65,11 @@ function playedSeconds() {
 }
 
 function showProgress() {
-  if (run && !run.over) note.textContent = `Playing while it is made: ${playedSeconds().toFixed(1)} s`;
+  if (!run || run.over) return;
+  const heard = context.state === "running"; // not where the page was opened by a link and nobody has clicked yet
+  note.textContent = heard
+    ? `Playing while it is made: ${playedSeconds().toFixed(1)} s`
+    : "It can be played as soon as it is made.";
 }
 
 async function playWhole(url) {
@@ -108,6 +112,13 @@ function fadeOut(ending) {
   }
 }
 
+// Finished speech that was there before anybody asked for it waits until somebody plays it.
+function offer({ run: id, url }) {
+  run = { id, url, over: true };
+  sound.src = url;
+  sound.hidden = false;
+}
+
 function stop() {
   sound.pause();
   if (run && !run.over) fadeOut(run);
@@ -126,3 +137,4 @@ function update() {
 element.addEventListener("stop-player", stop);
 for (const gesture of ["pointerdown", "keydown"]) document.addEventListener(gesture, open, { capture: true, once: true });
 watch("value", update);
+if (props.value?.url) offer(props.value);

@@ -13,11 +13,11 @@ from zipper.alignment.heads import load_heads
 from zipper.alignment.words import WordTime
 from zipper.errors import DataError, OptionError, WeightsError
 from zipper.evaluation import alignment, asr, bench, cli, measure, parts, report, tts
-from zipper.inference import engine, session
 from zipper.evaluation.manifest import read_recordings
 from zipper.evaluation.metrics import Pair, error_rates, match_words, time_errors
 from zipper.evaluation.peers import load_recognizer, require
 from zipper.evaluation.sets import SETS, Lines, closest, read_said
+from zipper.inference import engine, session
 from zipper.model.zipper import ZipperModel
 from zipper.text.normalize import normalize
 

@@ -1,7 +1,7 @@
 """Speech tokens and a voice to sound: the acoustic network, then the vocoder; at once or as tokens arrive."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -19,9 +19,9 @@ from zipper.errors import ConfigError, OptionError, StorageError, WeightsError
 from zipper.rates import MELS, VOCODER_HOP, VOCODER_RATE, VOCODER_SAMPLES_PER_TOKEN
 from zipper.speech.acoustic import AcousticConfig, AcousticModel, token_position
 from zipper.speech.delivery import AS_GENERATED, Delivery, frames_of, samples_of
-from zipper.speech.hifigan import HifiGan, HifiGanConfig
+from zipper.speech.vocoder import CONFIG_FILE, Vocoder, load_vocoder, save_vocoder
 
-CONFIG_FILE, ACOUSTIC_FILE, VOCODER_FILE = "config.json", "model.safetensors", "hifigan.safetensors"
+ACOUSTIC_FILE = "model.safetensors"
 UNFIT = (OSError, ValueError, KeyError, TypeError, RuntimeError, ConfigError, SafetensorError)
 NOISE_BLOCK = 64  # frames of noise drawn together, so that any stretch of it can be drawn again
 NOISE_LEVEL = 0.3  # standard deviation of the noise the flow starts from; 1 as trained, less is clearer
@@ -49,6 +49,7 @@ class _Progress:
     tokens: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     mel: Tensor = field(default_factory=lambda: torch.zeros(0, MELS))  # (T, M) of all tokens so far
     frames: int = 0  # that are sound already
+    speak: Callable[[Tensor, int, int], Tensor] | None = None  # the vocoder's, which may keep what it has seen
 
 
 class Detokenizer:
@@ -59,7 +60,7 @@ class Detokenizer:
 
     sample_rate = VOCODER_RATE
 
-    def __init__(self, acoustic: AcousticModel, vocoder: HifiGan) -> None:
+    def __init__(self, acoustic: AcousticModel, vocoder: Vocoder) -> None:
         self.acoustic = acoustic.eval().requires_grad_(False)
         self.vocoder = vocoder.eval().requires_grad_(False)
 
@@ -67,31 +68,26 @@ class Detokenizer:
     def from_pretrained(cls, folder: str | Path) -> "Detokenizer":
         """Read what save wrote; WeightsError if a file is missing, corrupt or does not fit."""
         folder = Path(folder)
-        for name in (CONFIG_FILE, ACOUSTIC_FILE, VOCODER_FILE):
+        for name in (CONFIG_FILE, ACOUSTIC_FILE):
             if not (folder / name).is_file():
                 raise WeightsError(f"The detokenizer in {folder} lacks {name}.")
         try:
             config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
             acoustic = AcousticModel(from_plain(AcousticConfig, config["acoustic"], CONFIG_FILE))
-            vocoder = HifiGan(from_plain(HifiGanConfig, config["vocoder"], CONFIG_FILE))
             acoustic.load_state_dict(renamed(load_file(folder / ACOUSTIC_FILE)))
-            vocoder.load_state_dict(load_file(folder / VOCODER_FILE))
         except UNFIT as error:
             message = f"The detokenizer in {folder} is corrupt or its weights do not fit it."
             raise WeightsError(message) from error
-        return cls(acoustic, vocoder)
+        return cls(acoustic, load_vocoder(folder))
 
     def save(self, folder: Path) -> None:
         """Write what from_pretrained reads; the vocoder in half precision, which cannot be heard."""
-        config = {"acoustic": asdict(self.acoustic.config), "vocoder": asdict(self.vocoder.config)}
-        halved = {name: weight.half() for name, weight in self.vocoder.state_dict().items()}
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError(f"The folder {folder} cannot be made.") from error
-        files.save(folder / VOCODER_FILE, to_bytes(halved))
         files.save(folder / ACOUSTIC_FILE, to_bytes(self.acoustic.state_dict()))
-        files.save(folder / CONFIG_FILE, (json.dumps(config, indent=2) + "\n").encode())
+        save_vocoder(self.vocoder, folder, {"acoustic": asdict(self.acoustic.config)})
 
     @property
     def voices(self) -> list[str]:
@@ -104,6 +100,14 @@ class Detokenizer:
         self._take(progress, tokens)
         sound = self._advance(progress, (VOCODER_BLOCK, VOCODER_BLOCK), final=True)
         return np.concatenate([np.zeros(0, np.float32), *sound])
+
+    @torch.inference_mode()
+    def mel(self, tokens: np.ndarray, voice: str, seed: int = 0, delivery: Delivery = AS_GENERATED) -> Tensor:
+        """Tokens (n,) -> the log-mel frames (T, 80) that decode makes sound of; errors are those of decode."""
+        progress = _Progress(self._voice(voice), seed, delivery)
+        self._take(progress, tokens)
+        frames = frames_of(len(progress.tokens), delivery)
+        return self._mel(progress, 0, frames) if frames else progress.mel
 
     def stream(
         self, chunks: Iterable[np.ndarray], voice: str, seed: int = 0, delivery: Delivery = AS_GENERATED
@@ -135,7 +139,7 @@ class Detokenizer:
 
         A list, not a generator, so that inference mode never leaks to the caller between two pieces.
         """
-        total, reach = len(progress.tokens), self.vocoder.config.reach
+        total, reach = len(progress.tokens), self.vocoder.look_ahead
         ready = frames_of(total, progress.delivery) if final else self._decided(progress) - reach
         edges = _edges(progress.frames, ready, sizes, final)
         known = min(edges[-1] + reach, frames_of(total, progress.delivery))
@@ -143,7 +147,8 @@ class Detokenizer:
             return []
         if known > len(progress.mel):
             progress.mel = torch.cat([progress.mel, self._mel(progress, len(progress.mel), known)])
-        sound = [self.vocoder.window(progress.mel, first, last).numpy() for first, last in pairwise(edges)]
+        speak = progress.speak = progress.speak or self.vocoder.start()
+        sound = [speak(progress.mel, first, last).numpy() for first, last in pairwise(edges)]
         progress.frames = edges[-1]
         surplus = max(0, edges[-1] * VOCODER_HOP - samples_of(total, progress.delivery))
         sound[-1] = sound[-1][: len(sound[-1]) - surplus]

@@ -4,6 +4,7 @@ Weights are those of the published generator with weight normalization folded in
 Shapes: B clips, T frames, C channels.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil, prod
@@ -100,6 +101,15 @@ class HifiGan(nn.Module):
             blocks = self.resblocks[stage * parallel : (stage + 1) * parallel]
             x = torch.stack([block(x) for block in blocks]).mean(0)
         return cast(Tensor, self.conv_post(F.leaky_relu(x))[:, 0].tanh())
+
+    @property
+    def look_ahead(self) -> int:
+        """Frames behind a frame that its samples depend on."""
+        return self.config.reach
+
+    def start(self) -> Callable[[Tensor, int, int], Tensor]:
+        """What speaks the frames of one mel, stretch after stretch; nothing is carried from one to the next."""
+        return self.window
 
     def window(self, mel: Tensor, first: int, last: int) -> Tensor:
         """Samples of frames first..last of mel (T, 80), the same as forward on all of it gives."""

@@ -8,7 +8,7 @@ recorded/SOURCE (int16); 256 samples at 22.05 kHz a frame. Preparing goes on whe
 import io
 import logging
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ from zipper.data.manifest import read_audio_bytes, source_name
 from zipper.data.store import Store, StoreWriter
 from zipper.data.waveforms import to_int16
 from zipper.errors import DataError
-from zipper.rates import MELS, VOCODER_HOP, VOCODER_RATE
+from zipper.rates import MELS, TOKEN_RATE, VOCODER_HOP, VOCODER_RATE
 from zipper.speech.detokenizer import Detokenizer
 from zipper.speech.vocoder import Vocoder, sound_of
 
@@ -42,11 +42,16 @@ class Material(NamedTuple):
     recording: np.ndarray | None
 
 
-def recordings(source: Path) -> Iterator[Material]:
-    """The clips of a folder or tar of recordings, in an order that mixes its speakers; too long ones are left out."""
+def recordings(source: Path, done: Container[str] = ()) -> Iterator[Material]:
+    """The clips of a folder or tar of recordings, in an order that mixes its speakers, but those that are done.
+
+    Left out are also clips that are too short or too long, and those of several channels.
+    """
     spectrogram = MelSpectrogram()
     encoded = sorted(read_audio_bytes(source), key=lambda pair: zlib.crc32(pair[0].encode()))
     for name, data in encoded:
+        if name in done:
+            continue
         samples, rate = soundfile.read(io.BytesIO(data), dtype="float32")
         if samples.ndim > 1 or not MIN_SECONDS <= len(samples) / rate <= MAX_SECONDS:
             continue
@@ -55,22 +60,24 @@ def recordings(source: Path) -> Iterator[Material]:
         yield Material(name, spectrogram(torch.from_numpy(samples)[None])[0], samples if rate >= VOCODER_RATE else None)
 
 
-def spoken(tokens: Path, detokenizer: Detokenizer) -> Iterator[Material]:
-    """Mels of a store of speech tokens; voice and seed of each clip follow from its name."""
+def spoken(tokens: Path, detokenizer: Detokenizer, done: Container[str] = ()) -> Iterator[Material]:
+    """Mels of a store of speech tokens, but those that are done; voice and seed of each follow from its name."""
     store = Store(tokens)
     for name in sorted(store, key=lambda name: zlib.crc32(name.encode())):
         codes = np.asarray(store[name], np.int64)
-        if len(codes) == 0 or not MIN_SECONDS <= len(codes) / 25 <= MAX_SECONDS:
+        if name in done or not MIN_SECONDS <= len(codes) / TOKEN_RATE <= MAX_SECONDS:
             continue
         draw = zlib.crc32(f"voice of {name}".encode())
         voice = detokenizer.voices[draw % len(detokenizer.voices)]
         yield Material(name, detokenizer.mel(codes, voice, seed=draw), None)
 
 
-def prepare(name: str, clips: Iterable[Material], teacher: Vocoder, folder: Path, minutes: float) -> None:
+def prepare(
+    name: str, clips: Callable[[Container[str]], Iterable[Material]], teacher: Vocoder, folder: Path, minutes: float
+) -> None:
     """Up to so many minutes of clips into the stores NAME of a folder; those that are there already count.
 
-    Raises DataError where there is no clip.
+    clips: takes the names of those. Raises DataError where there is no clip.
     """
     with (
         StoreWriter(folder / "mels" / name, "float16", (MELS,)) as mels,
@@ -79,11 +86,7 @@ def prepare(name: str, clips: Iterable[Material], teacher: Vocoder, folder: Path
     ):
         frames = sum(length for _, length in sounds.done.values()) // VOCODER_HOP
         wanted = minutes * 60 * VOCODER_RATE / VOCODER_HOP
-        for clip in clips:
-            if frames >= wanted:
-                break
-            if clip.name in sounds.done:
-                continue
+        for clip in clips(sounds.done) if frames < wanted else ():
             mel = clip.mel.half().float()  # as it will be read
             if clip.name not in mels.done:
                 mels.add(clip.name, mel.numpy())
@@ -93,6 +96,8 @@ def prepare(name: str, clips: Iterable[Material], teacher: Vocoder, folder: Path
             frames += len(mel)
             if len(sounds.done) % SAVED_CLIPS == 0:
                 _flush(mels, originals, sounds)
+            if frames >= wanted:
+                break
         if not sounds.done:
             raise DataError(f"{name} holds no clip of {MIN_SECONDS:g} to {MAX_SECONDS:g} s, mono.")
         log.info("%s: %d clips, %.1f min", name, len(sounds.done), frames * VOCODER_HOP / VOCODER_RATE / 60)

@@ -22,7 +22,7 @@ from zipper.evaluation.report import table
 from zipper.model.checkpoint import load_tower
 from zipper.speech.tokenizer import SpeechTokenizer
 from zipper.text.tokenizer import TextTokenizer
-from zipper.training import detokenizer, stages
+from zipper.training import detokenizer, stages, vocoder
 from zipper.training.assemble import assemble
 from zipper.training.config import (
     CONFIGS,
@@ -43,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if argv is None else argv)
     if given[:1] == ["detokenizer"]:
         detokenizer.main(given[1:])
+    elif given[:1] == ["vocoder"]:
+        vocoder.main(given[1:])
     else:
         arguments = parser().parse_args(given)
         arguments.run(arguments)
@@ -82,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_training("pretrain-speech", "pre-train the speech tower", _pretrain_speech)
     commands.add_training("zip", "fuse the towers", _zip)
     commands.parsers.add_parser("detokenizer", help="prepare mels, and train tokens to sound", add_help=False)
+    commands.parsers.add_parser("vocoder", help="prepare sounds, and train a small vocoder on them", add_help=False)
     finished = commands.add("assemble", "copy finished parts into a model folder", _assemble)
     finished.add_argument("--out", type=Path, required=True)
     finished.add_argument(

@@ -13,7 +13,7 @@ WORK/vocoder, `combine` the folder of a detokenizer that speaks with it.
 import argparse
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -35,6 +35,7 @@ from zipper.training.discriminators import Discriminators
 from zipper.training.loop import Trainer
 from zipper.training.schedule import LoopConfig
 from zipper.training.spectral_losses import SpectralLoss
+from zipper.training.transfer import to_device
 
 log = logging.getLogger(__name__)
 
@@ -126,18 +127,36 @@ def segments_of(config: VocoderTraining, clips: Path, look_ahead: int, device: t
     return Segments(clips, shares_of(config, clips), config.rows, frames, config.loop.seed, device)
 
 
-def train(config: VocoderTraining, work: Path, resume: bool) -> None:
-    """The `train` command; writes the losses of held-out clips beside the run."""
-    vocoder = new_vocoder(config)
-    segments = segments_of(config, work / CLIPS, vocoder.look_ahead)
+def train_on(config: VocoderTraining, vocoder: IstftVocoder, segments: Segments, run: Path, resume: bool) -> Trainer:
+    """Train a vocoder; its state, its log and the losses of the held-out clips go into the folder of the run."""
     log.info("%.2f M parameters", sum(weight.numel() for weight in vocoder.parameters()) / 1e6)
-    run = work / "runs" / ("vocoder-adversarial" if config.loss.adversarial else "vocoder")
-    stage = VocoderStage(vocoder, config.loss)
-    trainer = Trainer(stage, segments, config.loop, run, segments.held_out(HELD_OUT_BATCHES))
+    stage, held_out = VocoderStage(vocoder, config.loss), segments.held_out(HELD_OUT_BATCHES)
+    trainer = Trainer(stage, segments, config.loop, run, held_out)
     trainer.run(resume)
     if trainer.processes.is_main:
-        stage.eval()
-        (run / "validation.json").write_text(json.dumps(trainer.validate(), indent=2) + "\n", encoding="utf-8")
+        figures = held_out_losses(stage, held_out)
+        (run / "validation.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    return trainer
+
+
+@torch.no_grad()
+def held_out_losses(stage: VocoderStage, held_out: Mapping[str, Sequence[Stretches]]) -> dict[str, dict[str, float]]:
+    """Mean losses of each held-out source, on the CPU and in full precision."""
+    stage.eval()
+    figures = {}
+    for name, batches in held_out.items():
+        losses = [stage(to_device(batch, torch.device("cpu"))) for batch in batches]
+        names = [loss for loss in losses[0] if loss != "tokens"]
+        figures[name] = {n: round(sum(float(one[n]) for one in losses) / len(losses), 4) for n in names}
+    return figures
+
+
+def train(config: VocoderTraining, work: Path, resume: bool) -> None:
+    """The `train` command."""
+    vocoder = new_vocoder(config)
+    segments = segments_of(config, work / CLIPS, vocoder.look_ahead)
+    run = work / "runs" / ("vocoder-adversarial" if config.loss.adversarial else "vocoder")
+    if train_on(config, vocoder, segments, run, resume).processes.is_main:
         save_vocoder(vocoder, work / "vocoder")
 
 

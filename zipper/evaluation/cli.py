@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -168,8 +168,7 @@ def run_vocoder(args: argparse.Namespace) -> Report:
     INPUT is what `evaluate tts` takes or, with --recordings, a manifest.
     """
     other, zipper = load_vocoder(args.other), load_zipper(args)
-    detokenizer = zipper.detokenizer
-    assert isinstance(detokenizer, Detokenizer)
+    detokenizer = cast(Detokenizer, zipper.detokenizer)
     if args.recordings:
         mels, normal = mels_of_recordings(read_recordings(args.input, args.limit)), None
     else:

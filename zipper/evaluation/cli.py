@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -29,10 +29,14 @@ from zipper.evaluation.tts import (
     from_tokens,
     judge,
     recorded,
+    save_all,
     speak_all,
     zipper_voice,
 )
+from zipper.evaluation.vocoder import mels_of_recordings, mels_of_sentences, row_of, speak_mels
 from zipper.model.checkpoint import load_tower
+from zipper.speech.detokenizer import Detokenizer
+from zipper.speech.vocoder import load_vocoder
 
 HIBARI = "hibari"
 MAX_PAUSE = 120.0  # s, so that a pair stays within the longest recording
@@ -70,7 +74,10 @@ def build_parser() -> argparse.ArgumentParser:
     tts = _command(commands, "tts", run_tts, "SENTENCES", spoken)
     tts.add_argument("--peer", default=None, help="'hibari', or a folder with one recording a sentence, by name")
     oracle = _command(commands, "oracle", run_oracle, "MANIFEST", "the same of recordings spoken from their tokens")
-    for command in (tts, oracle):
+    vocoder = _command(commands, "vocoder", run_vocoder, "INPUT", "two vocoders on the same mels")
+    vocoder.add_argument("--other", type=Path, required=True, metavar="FOLDER", help="of the vocoder to compare")
+    vocoder.add_argument("--recordings", action="store_true", help="INPUT is a manifest; its own mels are spoken")
+    for command in (tts, oracle, vocoder):
         _folders(command, "--judges", "Whisper model folders that listen")
         command.add_argument("--voice", default=None, help="voice of the speech (default: the first)")
         command.add_argument("--no-mos", action="store_true", help="leave DistillMOS out")
@@ -155,6 +162,28 @@ def run_oracle(args: argparse.Namespace) -> Report:
     return _judge_all([_from_tokens(recordings, load_zipper(args), args, "oracle"), recordings], args)
 
 
+def run_vocoder(args: argparse.Namespace) -> Report:
+    """The model's vocoder and another one on the same mels: those that the model makes of sentences, or of recordings.
+
+    INPUT is what `evaluate tts` takes or, with --recordings, a manifest.
+    """
+    other, zipper = load_vocoder(args.other), load_zipper(args)
+    detokenizer = cast(Detokenizer, zipper.detokenizer)
+    if args.recordings:
+        mels, normal = mels_of_recordings(read_recordings(args.input, args.limit)), None
+    else:
+        lines = read_said(args.input, args.limit)
+        mels, normal = mels_of_sentences(zipper, detokenizer, lines, args.voice), lines.normal()
+    spoken = [speak_mels("model", detokenizer.vocoder, mels), speak_mels(args.other.name, other, mels)]
+    if args.out:
+        for one in spoken:
+            save_all(one, args.out / one.name)
+    results = _judged(spoken, args, normal)
+    rows = [row_of(result, mels) for result in results]
+    _print_judged(results, rows)
+    return {"results": [result.as_dict() | row for result, row in zip(results, rows, strict=True)]}
+
+
 def _from_tokens(spoken: Spoken, zipper: Zipper, args: argparse.Namespace, name: str) -> Spoken:
     """Speech made again from its own tokens, in the voice asked for."""
     detokenizer = zipper.detokenizer
@@ -197,16 +226,26 @@ def run_text(args: argparse.Namespace) -> Report:
 
 def _judge_all(spoken: Sequence[Spoken], args: argparse.Namespace, normal: Normal | None = None) -> Report:
     """Table, worst utterances and JSON of speech under the judges of the command line."""
+    results = _judged(spoken, args, normal)
+    _print_judged(results, [result.row() for result in results])
+    return {"results": [result.as_dict() for result in results]}
+
+
+def _judged(spoken: Sequence[Spoken], args: argparse.Namespace, normal: Normal | None) -> list[SynthesisResult]:
+    """Speech under the judges of the command line."""
     if not args.judges and args.no_mos:
         raise ZipperError("There is nothing to judge by: name Whisper folders with --judges, or drop --no-mos.")
     judges = _recognizers(args.judges, args.threads)
     mos = None if args.no_mos else load_mos()
-    results: list[SynthesisResult] = [judge(one, judges, mos, normal) for one in spoken]
-    print(report.table([result.row() for result in results]))
+    return [judge(one, judges, mos, normal) for one in spoken]
+
+
+def _print_judged(results: Sequence[SynthesisResult], rows: Sequence[dict[str, Any]]) -> None:
+    """The table, and the worst utterances of each judge."""
+    print(report.table(rows))
     for result in results:
         for name, rates in result.rates.items():
             print("\n" + report.worst(f"{result.spoken.name} by {name}", rates.worst))
-    return {"results": [result.as_dict() for result in results]}
 
 
 def _command(

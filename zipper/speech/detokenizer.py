@@ -1,7 +1,7 @@
 """Speech tokens and a voice to sound: the acoustic network, then the vocoder; at once or as tokens arrive."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -17,10 +17,10 @@ from zipper.errors import ConfigError, OptionError, StorageError, WeightsError
 from zipper.rates import MELS, VOCODER_HOP, VOCODER_RATE, VOCODER_SAMPLES_PER_TOKEN
 from zipper.speech.acoustic import NOISE_LEVEL, AcousticConfig, AcousticModel, token_position
 from zipper.speech.delivery import AS_GENERATED, Delivery, frames_of, samples_of
-from zipper.speech.hifigan import HifiGan, HifiGanConfig
+from zipper.speech.vocoder import CONFIG_FILE, Vocoder, arrange, open_vocoder, save_vocoder
 from zipper.tensors import Stored, read_tensors, uninitialized
 
-CONFIG_FILE, ACOUSTIC_FILE, VOCODER_FILE = "config.json", "model.safetensors", "hifigan.safetensors"
+ACOUSTIC_FILE = "model.safetensors"
 UNFIT = (OSError, ValueError, KeyError, TypeError, RuntimeError, ConfigError, WeightsError)
 NOISE_BLOCK = 64  # frames of noise drawn together, so that any stretch of it can be drawn again
 VOCODER_BLOCK = 128  # frames the vocoder turns into sound at once, 1.5 s: 512 took 400 MB more and no less time
@@ -47,6 +47,7 @@ class _Progress:
     tokens: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     mel: Tensor = field(default_factory=lambda: torch.zeros(0, MELS))  # (T, M) of all tokens so far
     frames: int = 0  # that are sound already
+    speak: Callable[[Tensor, int, int], Tensor] | None = None  # the vocoder's, which may keep what it has seen
 
 
 class Detokenizer:
@@ -57,33 +58,30 @@ class Detokenizer:
 
     sample_rate = VOCODER_RATE
 
-    def __init__(self, acoustic: AcousticModel | Stored[AcousticModel], vocoder: HifiGan | Stored[HifiGan]) -> None:
+    def __init__(self, acoustic: AcousticModel | Stored[AcousticModel], vocoder: Vocoder | Stored[Vocoder]) -> None:
         self._acoustic = acoustic if isinstance(acoustic, Stored) else Stored(acoustic)
-        self._vocoder = vocoder if isinstance(vocoder, Stored) else Stored(vocoder, prepare=HifiGan.arrange)
+        self._vocoder = vocoder if isinstance(vocoder, Stored) else Stored(vocoder, prepare=arrange)
         for part in (self._acoustic, self._vocoder):
             part.unfilled.eval().requires_grad_(False)
         self.config = self._acoustic.unfilled.config
-        self.reach = self._vocoder.unfilled.config.reach
+        self.look_ahead = self._vocoder.unfilled.look_ahead
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> "Detokenizer":
         """Read what save wrote; WeightsError if a file is missing, corrupt or does not fit."""
         folder = Path(folder)
-        for name in (CONFIG_FILE, ACOUSTIC_FILE, VOCODER_FILE):
+        for name in (CONFIG_FILE, ACOUSTIC_FILE):
             if not (folder / name).is_file():
                 raise WeightsError(f"The detokenizer in {folder} lacks {name}.")
         try:
             config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
             with uninitialized():
                 acoustic = AcousticModel(from_plain(AcousticConfig, config["acoustic"], CONFIG_FILE))
-                vocoder = HifiGan(from_plain(HifiGanConfig, config["vocoder"], CONFIG_FILE))
-            return cls(
-                Stored(acoustic, renamed(read_tensors(folder / ACOUSTIC_FILE))),
-                Stored(vocoder, read_tensors(folder / VOCODER_FILE), HifiGan.arrange),
-            )
+            stored = Stored(acoustic, renamed(read_tensors(folder / ACOUSTIC_FILE)))
         except UNFIT as error:
             message = f"The detokenizer in {folder} is corrupt or its weights do not fit it."
             raise WeightsError(message) from error
+        return cls(stored, open_vocoder(folder))
 
     @property
     def acoustic(self) -> AcousticModel:
@@ -91,8 +89,8 @@ class Detokenizer:
         return self._acoustic.get()
 
     @property
-    def vocoder(self) -> HifiGan:
-        """The network from mel to sound, with its weights as its convolutions read them."""
+    def vocoder(self) -> Vocoder:
+        """The network from mel to sound, with its weights as it reads them."""
         return self._vocoder.get()
 
     @property
@@ -102,15 +100,12 @@ class Detokenizer:
 
     def save(self, folder: Path) -> None:
         """Write what from_pretrained reads; the vocoder in half precision, which cannot be heard."""
-        config = {"acoustic": asdict(self.config), "vocoder": asdict(self.vocoder.config)}
-        halved = {name: weight.half().contiguous() for name, weight in self.vocoder.state_dict().items()}
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError(f"The folder {folder} cannot be made.") from error
-        files.save(folder / VOCODER_FILE, to_bytes(halved))
         files.save(folder / ACOUSTIC_FILE, to_bytes(self.acoustic.state_dict()))
-        files.save(folder / CONFIG_FILE, (json.dumps(config, indent=2) + "\n").encode())
+        save_vocoder(self.vocoder, folder, {"acoustic": asdict(self.acoustic.config)})
 
     @property
     def voices(self) -> list[str]:
@@ -123,6 +118,14 @@ class Detokenizer:
         self._take(progress, tokens)
         sound = self._advance(progress, (VOCODER_BLOCK, VOCODER_BLOCK), final=True)
         return np.concatenate([np.zeros(0, np.float32), *sound])
+
+    @torch.inference_mode()
+    def mel(self, tokens: np.ndarray, voice: str, seed: int = 0, delivery: Delivery = AS_GENERATED) -> Tensor:
+        """Tokens (n,) -> the log-mel frames (T, 80) that decode makes sound of; errors are those of decode."""
+        progress = _Progress(self._voice(voice), seed, delivery)
+        self._take(progress, tokens)
+        frames = frames_of(len(progress.tokens), delivery)
+        return self._mel(progress, 0, frames) if frames else progress.mel
 
     def stream(
         self, chunks: Iterable[np.ndarray], voice: str, seed: int = 0, delivery: Delivery = AS_GENERATED
@@ -154,7 +157,7 @@ class Detokenizer:
 
         A list, not a generator, so that inference mode never leaks to the caller between two pieces.
         """
-        total, reach = len(progress.tokens), self.reach
+        total, reach = len(progress.tokens), self.look_ahead
         ready = frames_of(total, progress.delivery) if final else self._decided(progress) - reach
         edges = _edges(progress.frames, ready, sizes, final)
         known = min(edges[-1] + reach, frames_of(total, progress.delivery))
@@ -162,8 +165,8 @@ class Detokenizer:
             return []
         if known > len(progress.mel):
             progress.mel = torch.cat([progress.mel, self._mel(progress, len(progress.mel), known)])
-        vocoder = self.vocoder
-        sound = [vocoder.window(progress.mel, first, last).numpy() for first, last in pairwise(edges)]
+        speak = progress.speak = progress.speak or self.vocoder.start()
+        sound = [speak(progress.mel, first, last).numpy() for first, last in pairwise(edges)]
         progress.frames = edges[-1]
         surplus = max(0, edges[-1] * VOCODER_HOP - samples_of(total, progress.delivery))
         sound[-1] = sound[-1][: len(sound[-1]) - surplus]

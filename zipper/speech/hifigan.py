@@ -4,6 +4,7 @@ Weights are those of the published generator with weight normalization folded in
 Shapes: B clips, T frames, C channels.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil, prod
@@ -132,6 +133,15 @@ class HifiGan(nn.Module):
     def forward(self, mel: Tensor) -> Tensor:
         """Log-mel frames (B, T, 80) -> samples in -1..1 (B, 256 T) at 22.05 kHz."""
         return self._samples(mel, 0, mel.shape[1])
+
+    @property
+    def look_ahead(self) -> int:
+        """Frames behind a frame that its samples depend on."""
+        return self.config.reach
+
+    def start(self) -> Callable[[Tensor, int, int], Tensor]:
+        """What speaks the frames of one mel, stretch after stretch; nothing is carried from one to the next."""
+        return self.window
 
     def window(self, mel: Tensor, first: int, last: int) -> Tensor:
         """Samples of frames first..last of mel (T, 80), the same as forward on all of it gives."""

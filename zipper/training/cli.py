@@ -22,7 +22,7 @@ from zipper.evaluation.report import table
 from zipper.model.checkpoint import load_tower
 from zipper.speech.tokenizer import SpeechTokenizer
 from zipper.text.tokenizer import TextTokenizer
-from zipper.training import detokenizer, pair_stages, stages
+from zipper.training import detokenizer, pair_stages, stages, vocoder
 from zipper.training.assemble import MODEL, assemble
 from zipper.training.config import (
     CONFIGS,
@@ -44,6 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if argv is None else argv)
     if given[:1] == ["detokenizer"]:
         detokenizer.main(given[1:])
+    elif given[:1] == ["vocoder"]:
+        vocoder.main(given[1:])
     else:
         arguments = parser().parse_args(given)
         arguments.run(arguments)
@@ -84,6 +86,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_training("zip", "fuse the towers", _zip)
     commands.add_training("single", "tune the paper's baseline, one decoder of text and speech", _single)
     commands.parsers.add_parser("detokenizer", help="prepare mels, and train tokens to sound", add_help=False)
+    commands.parsers.add_parser("vocoder", help="prepare sounds, and train a small vocoder on them", add_help=False)
     finished = commands.add("assemble", "copy finished parts into a model folder", _assemble)
     finished.add_argument("--out", type=Path, required=True)
     finished.add_argument(

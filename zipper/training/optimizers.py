@@ -12,7 +12,7 @@ def build_optimizers(stage: nn.Module, config: LoopConfig) -> list[torch.optim.O
     stage: on the device on which it is trained.
     """
     linear = (module.weight for module in stage.modules() if isinstance(module, nn.Linear))
-    matrices = [weight for weight in linear if weight.requires_grad and min(weight.shape) > 64]
+    matrices = [weight for weight in linear if weight.requires_grad and min(weight.shape) > 64 and config.muon]
     chosen = {id(weight) for weight in matrices}
     rest = [p for p in stage.parameters() if p.requires_grad and id(p) not in chosen]
     groups = [

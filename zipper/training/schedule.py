@@ -13,6 +13,9 @@ class LoopConfig:
 
     steps: int
     lr: float = 2e-3
+    muon: bool = (
+        True  # without, matrices take AdamW steps: Muon's cost much where batches are small and there is no GPU
+    )
     matrix_lr: float = 1.0  # factor on lr for the matrices that Muon trains
     gate_lr: float = 1e-2  # scalars (gates) move a distance of 1, weights one of 0.02: they need their own pace
     warmup: int = 100  # steps

@@ -3,6 +3,7 @@
 python -m zipper.training.one_card.pack tokenizer --tokenizer assets/speech_tokenizer --whisper whisper-base \\
     --corpus english.txt --sentences sentences.tsv --wheels WHEELS --speech SPEECH/*.tar --out .pack
 python -m zipper.training.one_card.pack fusion --tokenizer OUT --bundles OUT/*.npz --text WORK/text --out .pack
+python -m zipper.training.one_card.pack vocoder --clips WORK/vocoder_clips --out .pack
 
 Writes .pack/part-NN, which joined are a tar (`cat part-* | tar x`), and for `tokenizer` also .pack/first/: what the
 generation of speech needs, so that it can begin while the rest travels.
@@ -22,6 +23,7 @@ from tokenizers import Tokenizer
 
 from zipper.data.manifest import read_source
 from zipper.data.truecase import CASE_LINES, Truecaser
+from zipper.errors import DataError
 from zipper.training.tokenizer_asr import END, PROMPT
 from zipper.training.whisper_decoder import decoder_from_hugging_face
 
@@ -99,6 +101,19 @@ def pack_fusion(a: argparse.Namespace) -> None:
     print(f"{len(parts)} parts")
 
 
+def pack_vocoder(a: argparse.Namespace) -> None:
+    """What the job of the vocoder needs; with `start` also a vocoder to go on from."""
+    rest = a.out / "rest"
+    rest.mkdir(parents=True)
+    if a.start:
+        shutil.copytree(a.start, rest / "vocoder")
+    files = sorted(path for path in a.clips.rglob("*") if path.is_file())
+    if not files:
+        raise DataError(f"{a.clips} holds no prepared clips; run `train vocoder prepare` first.")
+    parts = join_and_split(rest, a.out, {f"clips/{path.relative_to(a.clips).as_posix()}": path for path in files})
+    print(f"{len(parts)} parts")
+
+
 def write_quantizer(tokenizer: Path, out: Path) -> None:
     """quantizer.json and quantizer.safetensors, of a speech tokenizer or of what the job of the tokenizer wrote."""
     out.mkdir(parents=True, exist_ok=True)
@@ -129,12 +144,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     jobs = parser.add_subparsers(dest="job", required=True)
     tokenizer = jobs.add_parser("tokenizer", help="what train_tokenizer needs")
     fusion = jobs.add_parser("fusion", help="what train_text_tower and train_fusion need")
+    vocoder = jobs.add_parser("vocoder", help="what train_vocoder needs")
     for name in ("tokenizer", "whisper", "corpus", "sentences", "wheels", "out"):
         tokenizer.add_argument(f"--{name}", type=Path, required=True)
     for name in ("tokenizer", "text", "out"):
         fusion.add_argument(f"--{name}", type=Path, required=True)
     tokenizer.add_argument("--speech", type=Path, nargs="+", required=True)
     fusion.add_argument("--bundles", type=Path, nargs="+", required=True)
+    for name in ("clips", "out"):
+        vocoder.add_argument(f"--{name}", type=Path, required=True)
+    vocoder.add_argument("--start", type=Path, help="folder of a vocoder to go on from")
+    vocoder.set_defaults(run=pack_vocoder)
     tokenizer.set_defaults(run=pack_tokenizer)
     fusion.set_defaults(run=pack_fusion)
     a = parser.parse_args(argv)

@@ -120,7 +120,7 @@ def test_shipped_weights_are_read_in_half_precision_and_give_the_same() -> None:
         _assert_same(found, expected)
         token = int(expected.logits[0].argmax())
     step = quick._steps["speech"]
-    matrices = [step._logits, step._up, step._blocks[0].qkv, step._blocks[-1].down, step._zips[0].up]
+    matrices = [step._logits, step._projection[0], step._blocks[0].qkv, step._blocks[-1].down, step._zips[0].up]
     assert all(matrix.packed for matrix in matrices) == ("fbgemm" in torch.backends.quantized.supported_engines)
 
 

@@ -218,6 +218,8 @@ def test_unzip_in_a_browser(page: Page, url: str, pictures: Path) -> None:
     page.locator("#gates-close").click()
     expect(page.locator("#gates-slider-0 input[type=number]")).to_have_value("0")
     page.locator("#gates-run").click()
+    for side in ("left", "right"):  # not the example any more
+        expect(page.locator(f"#gates-{side}-map .zm")).to_have_attribute("data-state", "ready")
     status = page.locator("#gates-status")
     expect(status).to_contain_text(re.compile(r"Word error rate against what is said: \d+ % .* \d+ % as set"))
     expect(page.locator("#gates-left-map canvas").first).to_be_visible()
@@ -225,7 +227,7 @@ def test_unzip_in_a_browser(page: Page, url: str, pictures: Path) -> None:
     expect(page.locator("#gates-left-words")).to_contain_text("stood")
     page.screenshot(path=pictures / "explore-gates.png", full_page=True)
     page.locator("#gates-right-map").get_by_role("button", name=re.compile("export", re.I)).click()
-    expect(page.get_by_text("recognition-alignment-heads")).to_have_count(4)  # png, svg, csv, npz
+    expect(page.get_by_text("recognition-alignment-heads")).to_have_count(5)  # png, svg, gif, csv, npz
 
 
 def test_round_trip_in_a_browser(page: Page, url: str, pictures: Path) -> None:
@@ -233,6 +235,7 @@ def test_round_trip_in_a_browser(page: Page, url: str, pictures: Path) -> None:
     page.locator("#round-text textarea").fill("Open the window.")
     page.locator("#round-run").click()
     expect(page.locator("#round-status")).to_contain_text(re.compile(r"round trip: \d+ % of 3 words"))
+    expect(page.locator("#round-right-map .zm")).to_have_attribute("data-state", "ready")
     expect(page.locator("#round-right-map canvas").first).to_be_visible()
     page.screenshot(path=pictures / "explore-round-trip.png", full_page=True)
 

@@ -69,11 +69,11 @@ class SynthesisResult:
         return self.row() | {"judges": {name: asdict(rates) for name, rates in self.rates.items()}}
 
 
-def zipper_voice(zipper: Zipper, voice: str | None) -> Voice:
-    """Zipper speaking with seed 0."""
+def zipper_voice(zipper: Zipper, voice: str | None, seed: int = 0) -> Voice:
+    """Zipper speaking with one seed."""
 
     def speak(text: str) -> Sound:
-        speech = zipper.synthesize(text, voice=voice, seed=0)
+        speech = zipper.synthesize(text, voice=voice, seed=seed)
         return speech.samples, speech.sample_rate
 
     return speak

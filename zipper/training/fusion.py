@@ -224,7 +224,7 @@ class ZipStage(PairStage):
         model.speech.requires_grad_(train_speech)
 
     def gates(self) -> dict[str, Tensor]:
-        """How far each gate is open, tanh of its weight: "gate.TARGET.ZIP POINT.attention" and ".ff", from zip point 1."""
+        """How far each gate is open, tanh of its weight: "gate.TARGET.POINT.attention" and ".ff", POINT from 1 on."""
         config, zips = self.model.config, self.model.zips
         if not config.zip.gates:
             return {}

@@ -56,7 +56,7 @@ def close(groups: Sequence[Sequence[float]], tolerance: float) -> Finding | None
         return None
     means = [mean(group) for group in groups]
     verdict = HOLDS if max(means) <= (1 + tolerance) * min(means) else FAILS
-    return Finding(" against ".join(figure(group) for group in groups), verdict)
+    return Finding(_joined([figure(group) for group in groups]), verdict)
 
 
 def _better(
@@ -75,23 +75,28 @@ def _kept(results: Results) -> Finding | None:
     same = results.values(BASE, "text", "identical")
     if not same:
         return None
-    before, after = (results.values(BASE, "text", name) for name in ("before", "after"))
-    here = f"perplexity {mean(before):.1f} before, {mean(after):.1f} after"
+    before, after = (mean(results.values(BASE, "text", name)) for name in ("before", "after"))
+    here = f"perplexity of a word {before:.1f} before, {after:.1f} after"
     return Finding(here, HOLDS if all(same) else FAILS)
 
 
 def _lost(results: Results) -> Finding | None:
     before, after = (results.values(SINGLE, "text", name) for name in ("before", "after"))
     found = lower(before, after)
-    return found and Finding(f"perplexity {figure(before)} before, {figure(after)} after", found.verdict)
+    return found and Finding(f"perplexity of a word {mean(before):.1f} before, {figure(after)} after", found.verdict)
 
 
 def _pair(group: dict[str, dict[str, float]], names: tuple[str, str], key: str) -> str:
-    return " against ".join(f"{group[name][key]:g}" for name in names)
+    return _joined([f"{group[name][key]:g}" for name in names])
 
 
 def _ablation(names: Sequence[str], column: int) -> str:
-    return " against ".join(f"{ABLATIONS[name][column]:g}" for name in names)
+    return _joined([f"{ABLATIONS[name][column]:g}" for name in names])
+
+
+def _joined(figures: Sequence[str]) -> str:
+    """Two against each other, or a row of several."""
+    return (" against " if len(figures) == 2 else ", ").join(figures)
 
 
 CLAIMS = (

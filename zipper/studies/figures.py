@@ -14,7 +14,7 @@ from zipper.studies.results import Results, spread
 GRAY = "#808080"
 COLORS = {BASE: "#3b8ad8", SINGLE: "#d9802b"}
 TITLES = {BASE: "Zipper", SINGLE: "Single Decoder"}
-STYLE = {
+STYLE: dict[Any, Any] = {
     "text.color": GRAY,
     "axes.labelcolor": GRAY,
     "axes.edgecolor": GRAY,
@@ -36,7 +36,6 @@ Draw = Callable[[Results], Figure | None]
 
 def draw_all(results: Results, folder: Path) -> dict[str, Path]:
     """Draw every figure that has values into FOLDER/NAME.svg, and remove the others; paths by name."""
-    folder.mkdir(parents=True, exist_ok=True)
     drawn = {}
     with mpl.rc_context(STYLE):
         for name, draw in FIGURES.items():
@@ -44,6 +43,7 @@ def draw_all(results: Results, folder: Path) -> dict[str, Path]:
             if figure is None:
                 path.unlink(missing_ok=True)
                 continue
+            folder.mkdir(parents=True, exist_ok=True)
             figure.savefig(path, format="svg", transparent=True, bbox_inches="tight", metadata={"Date": None})
             drawn[name] = path
     return drawn

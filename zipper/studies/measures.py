@@ -90,7 +90,7 @@ class Measuring:
         return self._recognized(zipper, self.held_out), []
 
     def _recognition(self, zipper: Zipper, tower: Path) -> Outcome:
-        figures = {}
+        figures: dict[str, float] = {}
         for path in self.inputs.tests:
             found = self._recognized(zipper, read_recordings(path, self.sizes.recordings))
             figures |= {f"{name}.{path.stem}": value for name, value in found.items()}
@@ -196,7 +196,7 @@ class Measuring:
 def wer(utterances: Sequence[dict[str, Any]], best: bool = False) -> float:
     """Word error rate in % of utterances with `words` and `errors`: of the first sample or, with `best`, the best."""
     errors = sum(min(u["errors"]) if best else u["errors"][0] for u in utterances)
-    return round(100 * errors / sum(u["words"] for u in utterances), 2)
+    return float(round(100 * errors / sum(u["words"] for u in utterances), 2))
 
 
 def bands() -> list[tuple[int, int]]:

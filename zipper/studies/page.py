@@ -10,6 +10,7 @@ from zipper.studies.results import Result, Results
 from zipper.studies.study import STUDIES, Measure, read_study
 
 PICTURES = "pictures"
+SMALLEST = 1e6  # parameters; smaller ones are those of a toy
 INPUTS: dict[Measure, str] = {
     "readers": "--readers MANIFEST",
     "recognition": "--tests MANIFEST",
@@ -21,18 +22,18 @@ INTRODUCTION = """\
 # The paper's studies, repeated
 
 What [the paper](https://arxiv.org/abs/2405.18669) claims, and what `./run reproduce` measures in the sizes of this
-project: towers of 7.6 and 8.4 million parameters and tens of hours of speech, where the paper has 128 million or more and
-hundreds of hours. Absolute error rates therefore do not compare; which system is better, and by what factor, does. Both
-systems have about as many parameters, the same data and the same seconds of training. Figures are word error rates in %
-where nothing else is said, with their standard deviation over the seeds. That one system is better *holds* where each of
-its seeds is better than each of the other's. The command writes this page, from the JSON file of each run.
+project: towers of 7.6 and 8.4 million parameters and tens of hours of speech, where the paper has 128 million or more
+and hundreds of hours. Absolute error rates therefore do not compare; which system is better, and by what factor, does.
+Both systems have about as many parameters, the same data and the same seconds of training. Figures are word error rates
+in % where nothing else is said, with their standard deviation over the seeds. That one system is better *holds* where
+each of its seeds is better than each of the other's. The command writes this page, from the JSON file of each run.
 """
 WORDS = {
     "aligned-data": "Recognition of people who are held out from training, and synthesis of held-out sentences, first "
     "sample. Speech without transcripts stays the same for every share. The paper's points are of its larger towers.",
     "synthesis-by-length": "Held-out sentences, each spoken in one piece, first sample.",
-    "tables": "Recognition of held-out readers and of whole test sets; synthesis of the texts of recordings, against the "
-    "text and against what the judge hears in these recordings spoken again from their tokens (gold tokens).",
+    "tables": "Recognition of held-out readers and of whole test sets; synthesis of the texts of recordings, against "
+    "the text and against what the judge hears in these recordings spoken again from their tokens (gold tokens).",
     "ablations": "Each variant differs from the method in what its name says.",
     "text-ability": "The text tower alone, and what the fused model makes of text alone.",
     "gates": "tanh of the gates of attention; 0 is closed. Each seed has a line of its own.",
@@ -60,18 +61,18 @@ def _lengths(results: Results) -> str:
     """How long the runs were and what they cost."""
     if not results.runs:
         return ""
-    seconds = sorted({run.seconds for run in results.runs})
-    said = " or ".join(f"{value:g}" for value in seconds)
+    said = " or ".join(sorted({run.length for run in results.runs}))
+    toy = any(run.cost["parameters"] < SMALLEST for run in results.runs)
+    warning = "These are runs of a toy, and their figures mean nothing. " if toy else ""
     costs = []
     for variant, title in ((BASE, "Zipper"), (SINGLE, "Single Decoder")):
         if runs := results.of(variant):
             run = runs[0]
             millions = f"{run.cost['parameters'] / 1e6:.1f} million parameters"
-            costs.append(
-                f"{title}: {millions}, {run.cost['training_flops'] / 1e6:.0f} MFLOP a token, {run.steps} steps"
-            )
+            compute = f"{run.cost['training_flops'] / 1e6:.0f} MFLOP a token"
+            costs.append(f"{title}: {millions}, {compute}, {run.steps} steps. ")
     revisions = ", ".join(sorted({run.revision for run in results.runs}))
-    return f"{len(results.runs)} runs of {said} s each. {'. '.join(costs)}. Revision {revisions}.\n"
+    return f"{warning}Runs: {len(results.runs)} of {said}. {''.join(costs)}Revision {revisions}.\n"
 
 
 def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

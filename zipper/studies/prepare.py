@@ -29,7 +29,7 @@ def sources_of(work: Path, asr: Sequence[str], tts: Sequence[str]) -> tuple[tupl
         raise DataError("WORK holds no tokens with labels: run the stages features, labels and tokens first.")
     usual = load_config(FusionConfig, CONFIGS / "zip.yaml").tts
     heard = tuple(asr) or tuple(name for name in found if not name.startswith(NEVER))
-    spoken = tuple(tts) or tuple(name for name in usual if name in found)
+    spoken = tuple(tts) or tuple(name for name in usual if name in found) or tuple(found if len(found) == 1 else ())
     if not spoken:
         raise DataError(f"WORK has none of {', '.join(usual)}: name the sources of synthesis with --tts.")
     for name in (*heard, *spoken):

@@ -52,10 +52,10 @@ class Result:
     measured: dict[str, Measured] = field(default_factory=dict)
 
     @property
-    def seconds(self) -> float:
-        """Of training."""
+    def length(self) -> str:
+        """How long it was trained: in seconds, or in steps where the clock did not end it."""
         found = [s.partition("=")[2] for s in self.settings if s.startswith("loop.seconds=")]
-        return float(found[-1]) if found else 0.0
+        return f"{found[-1]} s" if found and float(found[-1]) else f"{self.steps} steps"
 
     def save(self, folder: Path) -> None:
         """Write FOLDER/NAME.json. Raises StorageError."""
@@ -77,10 +77,6 @@ class Results:
         """One figure of every seed that has it."""
         found = (run.measured[measure].figures for run in self.of(variant, fraction) if measure in run.measured)
         return [figures[figure] for figures in found if figure in figures]
-
-    def command(self, measure: str, variant: str = "zipper") -> str | None:
-        """The command that measured it."""
-        return next((r.measured[measure].command for r in self.runs if measure in r.measured), None)
 
 
 def read_result(path: Path) -> Result:

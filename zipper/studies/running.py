@@ -45,7 +45,8 @@ class Standing:
 def standing(run: Run, measures: Sequence[Measure], places: Places, measuring: Measuring) -> Standing:
     """What of a run is done. Raises ConfigError where it was trained with other settings."""
     result = _result(run, places)
-    missing, left_out = [], []
+    missing: list[Measure] = []
+    left_out: list[Measure] = []
     for measure in measures:
         inputs = measuring.inputs_of(measure)
         if result and measure in result.measured and inputs in (None, result.measured[measure].inputs):

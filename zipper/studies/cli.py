@@ -21,6 +21,7 @@ from zipper.studies.running import Places, complete, standing
 from zipper.studies.study import STUDIES, Run, Sizes, Study, check_variants, read_sizes, read_study, runs_of
 from zipper.studies.toy import make_data, make_towers
 
+SIZED = ("seconds", "tower_seconds", "recordings")  # sizes that are options too
 PATHS = ("readers", "tests", "sentences", "spoken", "text", "judge")
 
 
@@ -28,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run studies; returns the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     arguments = build_parser().parse_args(argv)
-    studies = {Path(name).stem: read_study(name) for name in arguments.studies or STUDIES}
+    studies = {Path(name).name: read_study(name) for name in arguments.studies or STUDIES}
     check_variants(studies)
     results = arguments.results or arguments.out / "results"
     if not arguments.draw:
@@ -62,6 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.set_defaults(size="cpu")
     parser.add_argument("--seconds", type=float, metavar="N", help="of training each run")
     parser.add_argument("--tower-seconds", type=float, metavar="N", help="of pre-training the speech tower, once")
+    parser.add_argument("--recordings", type=int, metavar="N", help="of each manifest, evenly spread")
     parser.add_argument("--asr", nargs="+", default=[], metavar="SOURCE", help="of recognition (default: all of WORK)")
     parser.add_argument(
         "--tts", nargs="+", default=[], metavar="SOURCE", help="of synthesis (default: those of zip.yaml)"
@@ -120,7 +122,7 @@ def _run_all(studies: dict[str, Study], arguments: argparse.Namespace, results: 
 
 def _sizes(arguments: argparse.Namespace) -> Sizes:
     """Sizes by their name, with what the options change. Raises ConfigError."""
-    given = {name: getattr(arguments, name) for name in ("seconds", "tower_seconds")}
+    given = {name: getattr(arguments, name) for name in SIZED}
     return replace(read_sizes(arguments.size), **{name: value for name, value in given.items() if value is not None})
 
 
@@ -155,7 +157,7 @@ def _command(study: str, arguments: argparse.Namespace) -> str:
     words = ["./run reproduce", study]
     words += [f"--{arguments.size}"] if arguments.size != "cpu" else []
     words += ["--work WORK"] if arguments.work else []
-    for name in ("seconds", "tower_seconds"):
+    for name in SIZED:
         if getattr(arguments, name) is not None:
             words.append(f"--{name.replace('_', '-')} {getattr(arguments, name):g}")
     words += [f"--{name} {' '.join(getattr(arguments, name))}" for name in ("asr", "tts") if getattr(arguments, name)]

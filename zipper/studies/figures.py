@@ -6,6 +6,7 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from zipper.studies.claims import ABLATIONS, BASE, FRACTIONS, SINGLE
 from zipper.studies.measures import THRESHOLD, bands, wer
@@ -79,6 +80,7 @@ def _fractions(measure: str, with_paper: bool) -> Draw:
         axis.set(xscale="log", yscale="log", xlabel="share of the transcribed speech, %", ylabel=PERCENT)
         for side in (axis.xaxis, axis.yaxis):
             side.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter(LogFormatter())
         axis.legend()
         return figure
 

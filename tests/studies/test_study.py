@@ -8,6 +8,7 @@ import pytest
 import soundfile
 from support import MakeSpeech
 
+from zipper import limits
 from zipper.api import Zipper
 from zipper.errors import ConfigError, DataError, OptionError, ZipperError
 from zipper.model.single_decoder import SingleDecoder
@@ -26,11 +27,7 @@ seeds: [0, 1]
 measures: [readers, recognition, synthesis, resynthesis, text]
 """
 STEPS = 4
-SENTENCES = [
-    "Nobody came at all.",
-    "The ship came home at last.",
-    "Nobody knew why it had been away for so very long, or so.",
-]
+SENTENCES = ["The ship came home at last.", "Nobody knew why it had been away for so long at all."]
 
 
 @pytest.fixture
@@ -52,7 +49,9 @@ def options(tmp_path: Path, model_folder: Path, make_speech: MakeSpeech) -> list
 
 @pytest.fixture
 def judge(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Whisper folder takes seconds to load; what it would hear of a random voice is not the point here."""
+    """What a Whisper would hear of random voices is not the point here, nor that they go on and on."""
+    monkeypatch.setattr(limits, "MAX_SPEECH_SECONDS_PER_CHARACTER", 0.02)
+    monkeypatch.setattr(limits, "EXTRA_SPEECH_SECONDS", 0.5)
 
     def load(folder: Path, threads: int) -> Any:
         return lambda samples: "hello there"
@@ -103,7 +102,7 @@ def test_a_study_is_trained_stopped_resumed_measured_and_drawn(
         assert gold["wer.gold"] == 25.0  # "Hello again", of which "hello there" is heard
         assert gold["wer_best"] <= gold["wer"]
         assert data["measured"]["text"]["figures"]["identical"] == float(name.startswith("zipper"))
-        assert any("toy.yaml" in data["command"] and part in data["command"] for part in ("--judge judge",))
+        assert data["command"].startswith("./run reproduce toy.yaml --quick ") and "--judge judge" in data["command"]
         assert str(tmp_path) not in json.dumps(data)  # no paths of this machine
         assert data["losses"] == {} or all(value > 0 for value in data["losses"].values())
         assert bool(data["gates"]) == name.startswith("zipper")
@@ -119,18 +118,17 @@ def test_a_study_is_trained_stopped_resumed_measured_and_drawn(
     assert steps == [] and {path: path.stat().st_mtime_ns for path in (out / "results").iterdir()} == before
     with pytest.raises(ConfigError, match="other settings"):
         cli.main([*options, "--set", "loop.steps=5"])
-    with pytest.raises(ConfigError, match="is gone"):
-        for part in ("run/cost.json",):
-            (out / "models" / "zipper-100-1" / part).unlink()
-        lines = tmp_path / "other.txt"
-        lines.write_text(SENTENCES[1], encoding="utf-8")
+    (out / "models" / "zipper-100-1" / "run" / "cost.json").unlink()
+    lines = tmp_path / "other.txt"
+    lines.write_text(SENTENCES[1], encoding="utf-8")
+    with pytest.raises(ConfigError, match="zipper-100-1 is gone"):
         cli.main([*options, "--text", str(lines)])
 
 
 def test_measures_without_inputs_are_left_out(
     options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bare = [option for option in options[: options.index("--readers")]]
+    bare = options[: options.index("--readers")]
     cli.main([*bare, "--list"])
     assert "readers left out, as its inputs are not named" in capsys.readouterr().out
 
@@ -220,8 +218,6 @@ def test_the_best_sample_of_each_sentence_counts() -> None:
 
 
 def test_sentences_are_spoken_whole_and_the_limit_comes_back() -> None:
-    from zipper import limits
-
     usual = limits.MAX_SENTENCE_CHARACTERS
     with pytest.raises(Stopped), measures.whole_sentences():
         assert LENGTHS[-1] == limits.MAX_SENTENCE_CHARACTERS

@@ -54,6 +54,7 @@ class Measuring:
     def __init__(self, inputs: Inputs, sizes: Sizes, threads: int = 1) -> None:
         self.inputs, self.sizes, self.threads = inputs, sizes, threads
         self.normal = normalizer()
+        self._loaded: tuple[Path, Zipper] | None = None
 
     def inputs_of(self, measure: Measure) -> dict[str, Any] | None:
         """What a measurement is made on, by name, and how much of it; None where an input is missing."""
@@ -75,7 +76,7 @@ class Measuring:
         """Measure a model folder; tower: its text tower from before the fusion."""
         inputs = self.inputs_of(measure)
         assert inputs is not None, "the caller asks first"
-        zipper = Zipper.from_pretrained(model)
+        zipper = self._load(model)
         kinds: dict[Measure, Callable[[Zipper, Path], Outcome]] = {
             "readers": self._readers,
             "recognition": self._recognition,
@@ -85,6 +86,12 @@ class Measuring:
         }
         figures, utterances = kinds[measure](zipper, tower)
         return Measured(command, inputs, figures, utterances)
+
+    def _load(self, model: Path) -> Zipper:
+        """The model of a folder; the last one is kept, as a run has several measurements."""
+        if self._loaded is None or self._loaded[0] != model:
+            self._loaded = (model, Zipper.from_pretrained(model))
+        return self._loaded[1]
 
     def _readers(self, zipper: Zipper, tower: Path) -> Outcome:
         return self._recognized(zipper, self.held_out), []

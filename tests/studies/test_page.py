@@ -118,7 +118,7 @@ def test_the_page_shows_figures_that_are_there_and_names_their_commands(tmp_path
         text = (tmp_path / picture).read_text()
         ElementTree.fromstring(text)
         assert "#808080" in text and "fill: #ffffff" not in text  # no ground, gray text
-    assert "| the frozen |" in page and "test-clean" in page and "gold tokens" in page
+    assert "| Zipper, speech tower frozen |" in page and "test-clean" in page and "gold tokens" in page
     assert list(missing_links(tmp_path / "paper.md")) == [] and words(page) <= 1000
     before = {picture: (tmp_path / picture).read_bytes() for picture in pictures}
     write(tmp_path, [])

@@ -11,6 +11,7 @@ from matplotlib.ticker import LogFormatter
 from zipper.studies.claims import ABLATIONS, BASE, FRACTIONS, SINGLE
 from zipper.studies.measures import THRESHOLD, bands, wer
 from zipper.studies.results import Results, spread
+from zipper.studies.study import read_study
 
 GRAY = "#808080"
 COLORS = {BASE: "#3b8ad8", SINGLE: "#d9802b"}
@@ -111,6 +112,7 @@ def ablations(results: Results) -> Figure | None:
     panels = [("recognition", "readers", 0), ("synthesis", "synthesis", 1)]
     panels = [panel for panel in panels if any(results.values(BASE, panel[1], "wer"))]
     names = {run.variant: run.title for run in results.runs if run.variant != SINGLE and run.fraction == 1}
+    names |= {name: recipe.title for name, recipe in read_study("ablations").variants.items() if name in names}
     if not panels or len(names) < 2:
         return None
     order = [BASE, *(name for name in ABLATIONS if name in names and name != BASE)]

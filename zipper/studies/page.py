@@ -6,7 +6,7 @@ from pathlib import Path
 from zipper.files import save
 from zipper.studies.claims import BASE, MISSING, SINGLE, TABLES, figure, rows
 from zipper.studies.figures import draw_all
-from zipper.studies.results import Result, Results
+from zipper.studies.results import Results
 from zipper.studies.study import STUDIES, Measure, read_study
 
 PICTURES = "pictures"
@@ -127,16 +127,13 @@ def _models(results: Results) -> str:
         "wer.gold": "gold tokens",
     }
     columns |= {("resynthesis", name): title for name, title in spoken.items()}
-    variants = [name for name in read_study("tables").variants if results.of(name)]
+    recipes = read_study("tables").variants
+    variants = [name for name in recipes if results.of(name)]
     used = {key: title for key, title in columns.items() if any(results.values(v, *key) for v in variants)}
-    lines = [[_title(results.of(v)), *(_cell(results.values(v, *key)) for key in used)] for v in variants]
+    lines = [[recipes[v].title, *(_cell(results.values(v, *key)) for key in used)] for v in variants]
     if not used:
         return ""
     return _table(("model", *used.values()), lines) + "\n" + _paper()
-
-
-def _title(runs: Sequence[Result]) -> str:
-    return runs[0].title
 
 
 def _cell(values: Sequence[float]) -> str:

@@ -161,10 +161,10 @@ class Measuring:
         return figures, []
 
     def _heard(self, zipper: Zipper, texts: Sequence[str]) -> list[list[str]]:
-        """What the judge hears in each sample of each text; samples × texts."""
+        """What the judge hears in each sample of each text, none of which is tried twice; samples × texts."""
         lines = Lines(list(texts), list(texts), table=False)
         with whole_sentences():
-            voices = [zipper_voice(zipper, None, seed) for seed in range(self.sizes.samples)]
+            voices = [zipper_voice(zipper, None, seed, one_try=True) for seed in range(self.sizes.samples)]
             return [self._listen(speak_all("zipper", voice, lines, None)) for voice in voices]
 
     def _listen(self, spoken: Spoken) -> list[str]:

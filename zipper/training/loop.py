@@ -139,7 +139,7 @@ class Trainer:
 
     def _validate_and_log(self) -> None:
         if self.held_out and self.processes.is_main:
-            self._write_log(self.validate())
+            self._write_log(self.validate() | self._watch())
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:

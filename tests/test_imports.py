@@ -22,6 +22,7 @@ LAYERS = (
     {"data"},
     {"evaluation"},
     {"cli", "training"},
+    {"studies"},
     {"__main__"},
 )
 LEVELS = {part: level for level, parts in enumerate(LAYERS) for part in parts}

@@ -1,4 +1,4 @@
-"""The command line: transcribe, synthesize, complete; evaluate, bench, train and import-llama.
+"""The command line: transcribe, synthesize, complete; evaluate, bench, train, reproduce and import-llama.
 
 Exit codes: 0 done, 1 a defect of ours, 2 wrong input or options (one line on stderr), 130 interrupted.
 """
@@ -27,6 +27,7 @@ DELEGATED = {
     "evaluate": ("zipper.evaluation.cli", "measure recognition, synthesis, word times, text"),
     "bench": ("zipper.evaluation.bench", "measure speed and memory"),
     "train": ("zipper.training.cli", "run one stage of the training"),
+    "reproduce": ("zipper.studies.cli", "repeat the paper's studies"),
 }
 PAGE = f"""\
 usage: {PROGRAM} COMMAND ...
@@ -40,6 +41,7 @@ commands
 
   evaluate, bench        measure how well and how fast all of this works
   train                  train a model of your own, stage by stage
+  reproduce              repeat the paper's studies and draw their figures
   import-llama           use a Llama checkpoint as the part that knows text
 
 examples

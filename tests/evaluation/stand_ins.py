@@ -51,7 +51,9 @@ class StandIn:
         words = [SimpleNamespace(text=w.word, start=w.start, end=w.end) for w in self.heard]
         return SimpleNamespace(text=" ".join(w.word for w in self.heard), words=words)
 
-    def synthesize(self, text: str, *, voice: str | None = None, seed: int = 0) -> SimpleNamespace:
+    def synthesize(
+        self, text: str, *, voice: str | None = None, seed: int = 0, keep_unended: bool = False
+    ) -> SimpleNamespace:
         if "unspeakable" in text:
             raise TextError("That cannot be spoken.")
         return SimpleNamespace(samples=tone(len(text.split()), RATE), sample_rate=RATE)

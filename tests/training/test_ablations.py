@@ -81,6 +81,17 @@ def test_a_random_speech_tower_has_the_sizes_of_the_pretrained_one_and_the_seed_
     assert not same(fused(config, work), fused(replace(config, loop=replace(LOOP, seed=1)), work))
 
 
+def test_the_log_tells_how_far_each_gate_is_open(work: Path) -> None:
+    model = fused(replace(BASE, loop=replace(LOOP, log_steps=1)), work)
+    lines = [json.loads(line) for line in (work / "runs" / "zip" / "log.jsonl").read_text().splitlines()]
+    last = {name: value for name, value in lines[-1].items() if name.startswith("gate.")}
+    assert len(last) == 8 and {name.split(".")[1] for name in last} == {"text", "speech"}  # 2 zip points, 2 gates each
+    opened = model.zips.block(1, "speech").gates((1.0, 1.0))
+    assert [last["gate.speech.2.attention"], last["gate.speech.2.ff"]] == pytest.approx(opened.tolist(), abs=1e-4)
+    fused(replace(BASE, gates=False, loop=replace(LOOP, log_steps=1)), work)
+    assert "gate." not in (work / "runs" / "zip" / "log.jsonl").read_text().splitlines()[-1]
+
+
 @pytest.mark.parametrize("weight", [0.3, 0.0])
 def test_guidance_is_part_of_the_loss_or_not(work: Path, weight: float) -> None:
     config = replace(BASE, positions="rotary", loss=ZipLoss(alignment=weight, pieces=0.0, phones=0.0))

@@ -12,6 +12,7 @@ import soundfile
 
 from zipper.alignment.words import WordTime
 from zipper.audio.io import Samples, load_audio
+from zipper.data.held_out import is_held_out
 from zipper.data.manifest import SUFFIXES, read_audio_bytes, read_rows, row_phones, source_name
 from zipper.data.phones import timed_phones, word_times
 from zipper.errors import DataError
@@ -35,9 +36,17 @@ class Recording:
         return len(self.samples) / SPEECH_RATE
 
 
-def read_recordings(path: Path, limit: int | None = None) -> list[Recording]:
-    """Recordings of a manifest, `limit` of them evenly spread, decoded; DataError for what is missing or malformed."""
-    rows = spread(read_rows(path), limit)
+def read_recordings(path: Path, limit: int | None = None, held_out: bool = False) -> list[Recording]:
+    """Recordings of a manifest, `limit` of them evenly spread, decoded; DataError for what is missing or malformed.
+
+    held_out: only those of the people that training never hears.
+    """
+    rows = read_rows(path)
+    if held_out:
+        rows = [row for row in rows if is_held_out(f"{source_name(path)}/{row['id']}")]
+        if not rows:
+            raise DataError(f"{path} holds no recording of a person that is held out from training.")
+    rows = spread(rows, limit)
     if path.suffix == ".tar":
         return _read_tar(path, rows)
     folder = path if path.is_dir() else path.parent

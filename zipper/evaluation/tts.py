@@ -69,11 +69,14 @@ class SynthesisResult:
         return self.row() | {"judges": {name: asdict(rates) for name, rates in self.rates.items()}}
 
 
-def zipper_voice(zipper: Zipper, voice: str | None) -> Voice:
-    """Zipper speaking with seed 0."""
+def zipper_voice(zipper: Zipper, voice: str | None, seed: int = 0, one_try: bool = False) -> Voice:
+    """Zipper speaking with one seed.
+
+    one_try: speech that does not end is cut off and kept, as it came; else it is tried with other seeds and refused.
+    """
 
     def speak(text: str) -> Sound:
-        speech = zipper.synthesize(text, voice=voice, seed=0)
+        speech = zipper.synthesize(text, voice=voice, seed=seed, keep_unended=one_try)
         return speech.samples, speech.sample_rate
 
     return speak

@@ -26,7 +26,7 @@ from zipper.data.pairs import SLACK, PairBatch, orders
 from zipper.data.phones import PHONES
 from zipper.data.speech_vocabulary import SpeechVocabulary
 from zipper.errors import ConfigError
-from zipper.model.config import FusedConfig, Modality
+from zipper.model.config import MODALITIES, FusedConfig, Modality
 from zipper.model.fused import FusedModel, ZipperOutput
 from zipper.model.streams import Stream
 from zipper.model.zipper import ZipperModel
@@ -93,6 +93,10 @@ class PairStage(nn.Module):
             **strayed,
             "tokens": loss.new_full((), windows.numel()),
         }
+
+    def gates(self) -> dict[str, Tensor]:
+        """Gates by name, for the log; a model that has none gives nothing."""
+        return {}
 
     @abstractmethod
     def _source_times(self, batch: PairBatch) -> Tensor | None:
@@ -218,6 +222,18 @@ class ZipStage(PairStage):
         super().__init__(model, weights)
         model.text.requires_grad_(False)
         model.speech.requires_grad_(train_speech)
+
+    def gates(self) -> dict[str, Tensor]:
+        """How far each gate is open, tanh of its weight: "gate.TARGET.POINT.attention" and ".ff", POINT from 1 on."""
+        config, zips = self.model.config, self.model.zips
+        if not config.zip.gates:
+            return {}
+        return {
+            f"gate.{target}.{point + 1}.{name}": gate
+            for target in MODALITIES
+            for point in range(config.zip_points)
+            for name, gate in zip(("attention", "ff"), zips.block(point, target).gates((1.0, 1.0)), strict=True)
+        }
 
     def _source_times(self, batch: PairBatch) -> Tensor:
         """Source times as inexact as tracking will make them."""

@@ -49,10 +49,14 @@ class Trainer:
         config: LoopConfig,
         folder: Path,
         held_out: Mapping[str, Sequence[Batch]] | None = None,
+        watched: Callable[[], Losses] | None = None,
     ) -> None:
-        """held_out: batches of people that are not trained on, by group; logged as "held_out.GROUP.LOSS"."""
+        """held_out: batches of people that are not trained on, by group; logged as "held_out.GROUP.LOSS".
+
+        watched: scalars of the stage that are logged beside the losses, under the names that they have.
+        """
         self.stage, self.batch, self.config, self.folder = stage, batch, config, folder
-        self.held_out = held_out or {}
+        self.held_out, self.watched = held_out or {}, watched
         self.processes = Processes()
         if config.accumulate % self.processes.world:
             raise ConfigError(f"accumulate={config.accumulate} does not divide over {self.processes.world} processes.")
@@ -114,7 +118,7 @@ class Trainer:
                 if self.step % self.config.log_steps == 0 and main:
                     means = meter.read()
                     bar.set_postfix({k: f"{v:.4g}" for k, v in means.items()})
-                    self._write_log(means)
+                    self._write_log(means | self._watch())
                 if self.spent - saved > self.config.save_seconds:
                     self.save()
                     saved = self.spent
@@ -135,7 +139,7 @@ class Trainer:
 
     def _validate_and_log(self) -> None:
         if self.held_out and self.processes.is_main:
-            self._write_log(self.validate())
+            self._write_log(self.validate() | self._watch())
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -194,6 +198,12 @@ class Trainer:
         everyone = self.processes.gather((micro, self.spent + seconds))
         self.spent = everyone[0][1]
         return mean_losses(losses for losses_of_one, _ in everyone for losses in losses_of_one)
+
+    @torch.no_grad()
+    def _watch(self) -> dict[str, float]:
+        """What is watched, as numbers."""
+        scalars = self.watched() if self.watched else {}
+        return values_of(scalars) if scalars else {}
 
     def _write_log(self, means: Mapping[str, float]) -> None:
         with (self.folder / LOG_FILE).open("a", encoding="utf-8") as file:

@@ -85,7 +85,7 @@ def _train(stage: PairStage, config: PairsConfig, work: Path, resume: bool, run:
     }
     if config.compile:
         compile_fused(stage.model)
-    trainer = Trainer(stage, mixture, config.loop, run, held_out)
+    trainer = Trainer(stage, mixture, config.loop, run, held_out, stage.gates)
     trainer.run(resume)
     if not trainer.processes.is_main:
         return

@@ -76,7 +76,7 @@ class Known:
     def of(cls, model: Zipper) -> "Known":
         """What a model offers, with the examples that come along."""
         names = tuple(example.name for example in examples.recordings())
-        return cls(tuple(model.voices), names, len(model.gates("text_from_speech")), model.model.config.zip.heads)
+        return cls(tuple(model.voices), names, len(model.gates("text_from_speech")), model.model.config.attention_heads)
 
 
 def parse(values: Mapping[str, str], known: Known) -> Link | None:

@@ -14,7 +14,7 @@ from zipper.rates import SPEECH_RATE
 from zipper.startup import importing
 
 ROOT = Path(__file__).parents[1]
-HEAVY = {"gradio", "librosa", "matplotlib", "num2words", "numba", "pandas", "scipy", "torchaudio", "transformers"}
+HEAVY = {"gradio", "librosa", "matplotlib", "num2words", "numba", "pandas", "scipy", "transformers"}
 
 
 def imported(*arguments: str, cwd: Path = ROOT) -> set[str]:

@@ -4,12 +4,15 @@ Frame t covers samples [256 t, 256 (t + 1)) and is centered on the middle of the
 by (window - hop) / 2 on both sides. Shapes: B clips, T frames, 80 bands.
 """
 
+from typing import cast
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torchaudio.functional import melscale_fbanks
 
-from zipper.audio import mel_scale
+from zipper.audio.mel_scale import hz_to_mel, mel_to_hz
 from zipper.rates import MELS, VOCODER_HOP, VOCODER_RATE
 
 WINDOW = 1024  # samples of one analysis window, and points of its Fourier transform
@@ -20,12 +23,15 @@ FLOOR = 1e-5  # smallest magnitude, before the logarithm
 
 def band_edges() -> np.ndarray:
     """Edges of the triangular bands in Hz (82,): band m rises from edge m to m + 1 and falls to m + 2."""
-    return mel_scale.band_edges(MELS, MIN_HZ, MAX_HZ)
+    low, high = hz_to_mel(np.array([MIN_HZ, MAX_HZ]))
+    return mel_to_hz(np.linspace(low, high, MELS + 2))
 
 
 def filterbank() -> Tensor:
     """Weights of each band over the Fourier bins (80, 513): triangles of equal area."""
-    return torch.from_numpy(mel_scale.filterbank(VOCODER_RATE, WINDOW, band_edges()))
+    bins = WINDOW // 2 + 1
+    bands = melscale_fbanks(bins, MIN_HZ, MAX_HZ, MELS, VOCODER_RATE, norm="slaney", mel_scale="slaney")
+    return cast(Tensor, bands.T.contiguous())
 
 
 class MelSpectrogram(torch.nn.Module):

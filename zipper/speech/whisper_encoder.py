@@ -13,8 +13,8 @@ from typing import cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchaudio.functional import melscale_fbanks
 
-from zipper.audio import mel_scale
 from zipper.rates import MELS_PER_TOKEN, SPEECH_RATE, TOKEN_SAMPLES, WHISPER_HOP, WHISPER_MELS, WHISPER_WINDOW
 
 MAX_FRAMES = 1500  # encoder frames (50 Hz) that Whisper has positions for: 30 s
@@ -39,9 +39,10 @@ class EncoderConfig:
 @functools.cache
 def mel_filters(mels: int) -> Tensor:
     """Slaney mel filterbank, (mels, 201), for 16 kHz and 400-point spectra."""
-    edges = mel_scale.band_edges(mels, 0.0, SPEECH_RATE / 2)
+    bins = WHISPER_WINDOW // 2 + 1
     with torch.inference_mode(False):  # the cached tensor must serve training too, whoever asks first
-        return torch.from_numpy(mel_scale.filterbank(SPEECH_RATE, WHISPER_WINDOW, edges))
+        filters = melscale_fbanks(bins, 0.0, SPEECH_RATE / 2, mels, SPEECH_RATE, norm="slaney", mel_scale="slaney")
+        return cast(Tensor, filters.T.contiguous())
 
 
 def log_mel(samples: Tensor, mels: int = WHISPER_MELS) -> Tensor:

@@ -1,4 +1,4 @@
-"""One token through one tower and its zips, on a processor: what zipper/model computes, in a third of the time.
+"""One token through one tower and its zips, on a processor: what zipper/model computes, in about half the time.
 
 At one token a step the network is so small that calling its modules and small operations takes longer than computing.
 Here the same equations are written with as few operations as possible, on weights prepared once.
